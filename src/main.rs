@@ -1,0 +1,2 @@
+//! Bellhop.
+fn main() {}
