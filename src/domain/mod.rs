@@ -1,1 +1,21 @@
-//! The nouns. No IO, no clock.
+//! The nouns of Bellhop and what can be decided about them without IO and without a clock.
+//!
+//! Wire names of the marketplace (`salon_id`, `freezed`, `company`) do not occur here: the rooms
+//! that read or write bytes translate.
+
+/// What a job can be told to do.
+pub mod action;
+/// What was learnt: kinds, sources, facts, and the states an event ends in.
+pub mod event;
+/// Numbers that name things.
+pub mod ids;
+/// The installation of an application at a location, and its state machine.
+pub mod installation;
+/// What is known of a business place.
+pub mod location;
+/// Moments that come due by themselves.
+pub mod moment;
+/// Payments and the periods they cover.
+pub mod payment;
+/// How a webhook address proves that it was made for us.
+pub mod signature;

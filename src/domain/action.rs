@@ -1,0 +1,107 @@
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+/// What a job does. The texts of a rule's actions are templates; they are rendered when the job
+/// runs, so that a step can use the results of earlier ones.
+///
+/// The secret of a webhook is not part of the action: it stays in the rule set, so that no secret
+/// is written to the database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Finish a connection: read the status, activate when it is pending, read what came of it.
+    Activate,
+    /// Read the installation's status and turn what differs from ours into events.
+    ReadStatus {
+        /// The payment a callback reported, which the status must confirm.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expect_payment: Option<i64>,
+    },
+    /// Set the discount of a location for payments through the platform.
+    SetDiscount {
+        /// 0 to 100; 0 removes it.
+        percent: Decimal,
+    },
+    /// Make a link by which the owner pays through the platform. Result: `url`.
+    CreatePaymentLink {
+        /// Discount in this link, 0 to 100 percent.
+        discount: Option<Decimal>,
+        /// Which option of the tariffs; without one the cheapest is taken, when there are tariffs.
+        tariff_option_id: Option<i64>,
+    },
+    /// POST to another system, signed by the Standard Webhooks specification.
+    SendWebhook {
+        /// Where to.
+        url: String,
+        /// What; without one a JSON of event, installation, location and earlier results.
+        body: Option<String>,
+    },
+    /// A mail through the configured SMTP server.
+    SendEmail {
+        /// Recipient.
+        to: String,
+        /// Subject line.
+        subject: String,
+        /// Body, plain text.
+        text: String,
+    },
+}
+
+/// The names of [`Action`], for filters and metrics.
+pub const ACTION_NAMES: [&str; 6] = [
+    "activate",
+    "read_status",
+    "set_discount",
+    "create_payment_link",
+    "send_webhook",
+    "send_email",
+];
+
+impl Action {
+    /// The name in rule files, in the API and in metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Activate => "activate",
+            Self::ReadStatus { .. } => "read_status",
+            Self::SetDiscount { .. } => "set_discount",
+            Self::CreatePaymentLink { .. } => "create_payment_link",
+            Self::SendWebhook { .. } => "send_webhook",
+            Self::SendEmail { .. } => "send_email",
+        }
+    }
+
+    /// How early its marketplace calls may take from the shared request budget.
+    pub fn priority(&self) -> Priority {
+        match self {
+            Self::Activate => Priority::Activation,
+            Self::ReadStatus { .. }
+            | Self::SetDiscount { .. }
+            | Self::CreatePaymentLink { .. }
+            | Self::SendWebhook { .. }
+            | Self::SendEmail { .. } => Priority::Rule,
+        }
+    }
+}
+
+/// Who may spend the request budget first (contract 4: 200 requests a minute for an address).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type)]
+#[repr(i16)]
+pub enum Priority {
+    /// A connection with a deadline.
+    Activation = 0,
+    /// Work of rules.
+    Rule = 1,
+    /// A connection that nobody signed: it may be anybody typing numbers.
+    Unproven = 2,
+}
+
+impl Priority {
+    /// From the stored number; an unknown one counts as the lowest.
+    pub fn from_number(number: i16) -> Self {
+        match number {
+            0 => Self::Activation,
+            1 => Self::Rule,
+            _ => Self::Unproven,
+        }
+    }
+}

@@ -1,0 +1,339 @@
+use std::{convert::Infallible, fmt, str::FromStr};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ids::Place,
+    payment::{Payment, Periods},
+};
+
+/// What an event is about. Written as `installation.activated`, `record.updated` and so on, in
+/// rules, in the API and in the database.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// An owner's browser came to the registration address. Proves nothing by itself.
+    ConnectOpened,
+    /// The owner consented; the application has to be activated.
+    InstallationPending,
+    /// The application works at the location.
+    InstallationActivated,
+    /// The trial or the paid period ran out.
+    InstallationFrozen,
+    /// It works again after it was frozen.
+    InstallationUnfrozen,
+    /// It was disconnected.
+    InstallationUninstalled,
+    /// Money came.
+    PaymentReceived,
+    /// Money went back.
+    PaymentRefunded,
+    /// The dates of trial or paid period are other than we knew.
+    PeriodChanged,
+    /// The trial ends soon.
+    TrialEnding,
+    /// The trial is over.
+    TrialEnded,
+    /// An appointment, a client, a sale, … changed.
+    Entity {
+        /// What changed, in our words: `location` for salon and company, `staff` for master.
+        resource: String,
+        /// `created`, `updated`, `deleted`, or a word the sender invented.
+        change: String,
+    },
+    /// It could not be recognised.
+    Unknown,
+}
+
+/// The resources the contract names (6.2), in our words.
+pub const RESOURCES: [&str; 15] = [
+    "location",
+    "staff",
+    "service",
+    "service_category",
+    "client",
+    "record",
+    "good",
+    "goods_operations_sale",
+    "goods_operations_receipt",
+    "goods_operations_consumable",
+    "goods_operations_stolen",
+    "goods_operations_move",
+    "finances_operation",
+    "schedule",
+    "loyalty_card",
+];
+
+/// The changes the contract names (7.3), in our words.
+pub const CHANGES: [&str; 3] = ["created", "updated", "deleted"];
+
+impl Kind {
+    /// The kinds that are no entity's.
+    pub const FIXED: [(&'static str, Self); 12] = [
+        ("connect.opened", Self::ConnectOpened),
+        ("installation.pending", Self::InstallationPending),
+        ("installation.activated", Self::InstallationActivated),
+        ("installation.frozen", Self::InstallationFrozen),
+        ("installation.unfrozen", Self::InstallationUnfrozen),
+        ("installation.uninstalled", Self::InstallationUninstalled),
+        ("payment.received", Self::PaymentReceived),
+        ("payment.refunded", Self::PaymentRefunded),
+        ("period.changed", Self::PeriodChanged),
+        ("trial.ending", Self::TrialEnding),
+        ("trial.ended", Self::TrialEnded),
+        ("unknown", Self::Unknown),
+    ];
+
+    /// The kind of an entity event from the words on the wire (contract 6.2, 7.3). Unknown words
+    /// are valid: they are kept, cleaned to what may stand in a name.
+    pub fn of_entity(wire_resource: &str, wire_status: &str) -> Self {
+        let resource = match wire_resource {
+            "salon" | "company" => "location".to_owned(),
+            "master" => "staff".to_owned(),
+            other => clean_word(other),
+        };
+        let change = match wire_status {
+            "create" => "created".to_owned(),
+            "update" => "updated".to_owned(),
+            "delete" => "deleted".to_owned(),
+            other => clean_word(other),
+        };
+        Self::Entity { resource, change }
+    }
+
+    /// A label for metrics: the same text for the kinds the contract names, `other` for words a
+    /// sender invented, so that nobody outside can grow the set.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Entity { resource, change }
+                if !RESOURCES.contains(&resource.as_str()) || !CHANGES.contains(&change.as_str()) =>
+            {
+                "other".to_owned()
+            }
+            known => known.to_string(),
+        }
+    }
+}
+
+/// Lower-case letters, digits and underscores, at most 40; anything else becomes an underscore.
+fn clean_word(word: &str) -> String {
+    let cleaned: String = word
+        .chars()
+        .take(40)
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    if cleaned.is_empty() { "none".to_owned() } else { cleaned }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Entity { resource, change } = self {
+            return write!(f, "{resource}.{change}");
+        }
+        let name = Self::FIXED
+            .iter()
+            .find(|(_, kind)| kind == self)
+            .map_or("unknown", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Kind {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        if let Some((_, kind)) = Self::FIXED.iter().find(|(name, _)| *name == text) {
+            return Ok(kind.clone());
+        }
+        Ok(match text.split_once('.') {
+            Some((resource, change)) => Self::Entity {
+                resource: resource.to_owned(),
+                change: change.to_owned(),
+            },
+            None => Self::Unknown,
+        })
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Writes a closed enum as the words it is stored and shown as.
+macro_rules! words {
+    ($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $vdoc:literal])+ $variant:ident = $word:literal,)+ }) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $($(#[doc = $vdoc])+ #[serde(rename = $word)] $variant,)+ }
+
+        impl $name {
+            /// Every value, in reading order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word it is stored and shown as.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// The value of a word.
+            pub fn parse(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// How an event was learnt.
+    Source {
+        /// The owner's browser.
+        Connect = "connect",
+        /// A lifecycle callback.
+        Callback = "callback",
+        /// An entity webhook.
+        Webhook = "webhook",
+        /// The job that activates a connection.
+        Activation = "activation",
+        /// A look at the installation's status.
+        Status = "status",
+        /// The scheduler.
+        Timer = "timer",
+        /// A person, by the API or the terminal.
+        Operator = "operator",
+    }
+}
+
+words! {
+    /// What became of an event; every event ends in one of the last four.
+    State {
+        /// Stored; nobody has judged it yet.
+        Received = "received",
+        /// Judged against every rule.
+        Processed = "processed",
+        /// It could not be judged; the note says why.
+        Failed = "failed",
+        /// It is not genuine: wrong token, wrong signature, somebody else's application.
+        Rejected = "rejected",
+        /// It could be ours but was not understood or not proven; kept for a look.
+        Quarantined = "quarantined",
+    }
+}
+
+/// What an event of an installation says, in our words. It is stored beside the raw bytes, so that
+/// nobody has to parse those twice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// A browser came to the registration address for this location.
+    ConnectOpened {
+        /// Its user data carried a valid signature.
+        signed: bool,
+    },
+    /// The status is pending.
+    Pending {
+        /// When the owner consented, as far as the marketplace said.
+        since: Option<DateTime<Utc>>,
+    },
+    /// The status is active.
+    Activated {
+        /// Trial and paid period.
+        periods: Periods,
+    },
+    /// The status is frozen.
+    Frozen,
+    /// The status is active after it was frozen.
+    Unfrozen {
+        /// Trial and paid period.
+        periods: Periods,
+    },
+    /// Not installed any more.
+    Uninstalled,
+    /// A callback says that the owner paid through the platform. Not believed before the status
+    /// says it too: the signature covers neither period nor payment number (contract 7.2).
+    PaymentReported {
+        /// What the callback says.
+        payment: Payment,
+    },
+    /// The status shows a payment we did not know.
+    PaymentReceived {
+        /// The payment.
+        payment: Payment,
+        /// What all payments add up to with it.
+        periods: Periods,
+    },
+    /// The status shows that a payment we knew was refunded.
+    PaymentRefunded {
+        /// The payment.
+        payment: Payment,
+        /// What all payments add up to without it.
+        periods: Periods,
+    },
+    /// Trial or paid period have other dates than we knew.
+    PeriodChanged {
+        /// The dates now.
+        periods: Periods,
+    },
+    /// A moment has come.
+    MomentCame {
+        /// Which generation of the installation it was planned for.
+        generation: i32,
+        /// The date it refers to: the end of the trial.
+        date: DateTime<Utc>,
+        /// How long before that date, in seconds.
+        before_seconds: i64,
+    },
+}
+
+/// An event that Bellhop makes itself, on its way to the inbox.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Where.
+    pub place: Place,
+    /// What about.
+    pub kind: Kind,
+    /// How learnt.
+    pub source: Source,
+    /// What it says.
+    pub fact: Fact,
+    /// Since when that is known to be so. For a status call the moment before it was sent.
+    pub occurred_at: DateTime<Utc>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_survives_being_written_and_read() {
+        for (name, kind) in Kind::FIXED {
+            assert_eq!(kind.to_string(), name);
+            assert_eq!(name.parse::<Kind>(), Ok(kind));
+        }
+        let kind = Kind::of_entity("company", "update");
+        assert_eq!(kind.to_string(), "location.updated");
+        assert_eq!("location.updated".parse::<Kind>(), Ok(kind));
+    }
+
+    #[test]
+    fn words_nobody_knows_are_kept_but_do_not_become_labels() {
+        let kind = Kind::of_entity("record", "visit_confirmed");
+        assert_eq!(kind.to_string(), "record.visit_confirmed");
+        assert_eq!(kind.label(), "other");
+        assert_eq!(Kind::of_entity("a.b c", "").to_string(), "a_b_c.none");
+    }
+}
