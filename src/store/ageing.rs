@@ -1,0 +1,55 @@
+//! The clock of stored facts is the database's and cannot be moved. To live through weeks in a
+//! minute, the demonstration and the tests move the facts instead: everything that was stored gets
+//! older. The sandbox does the same with its own facts, so that both keep agreeing.
+
+use sqlx::PgPool;
+
+/// Makes everything that has a date of the marketplace's life older: installations, moments, waiting
+/// jobs, connections under way, payments. Events keep their dates, because they are filed by day.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn age(pool: &PgPool, seconds: i64) -> sqlx::Result<()> {
+    let by = seconds as f64;
+    let mut tx = pool.begin().await?;
+    sqlx::query!(
+        "update installations set status_since = status_since - make_interval(secs => $1),
+            connected_at = connected_at - make_interval(secs => $1), activated_at = activated_at - make_interval(secs => $1),
+            trial_ends_at = trial_ends_at - make_interval(secs => $1), paid_until = paid_until - make_interval(secs => $1)",
+        by
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "update timers set date = date - make_interval(secs => $1), due_at = due_at - make_interval(secs => $1),
+            fired_for = fired_for - make_interval(secs => $1)",
+        by
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!("update jobs set run_at = run_at - make_interval(secs => $1), created_at = created_at - make_interval(secs => $1)", by)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query!("update lanes set run_at = run_at - make_interval(secs => $1), leased_until = leased_until - make_interval(secs => $1)", by)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query!("update activations set pending_since = pending_since - make_interval(secs => $1), opened_at = opened_at - make_interval(secs => $1), changed_at = changed_at - make_interval(secs => $1)", by)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query!(
+        "update installation_history set occurred_at = occurred_at - make_interval(secs => $1)",
+        by
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "update delivery_keys set seen_at = seen_at - make_interval(secs => $1)",
+        by
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!("update request_budget set granted = '{}'")
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await
+}

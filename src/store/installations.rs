@@ -1,0 +1,216 @@
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, PgTransaction, types::Json};
+
+use crate::domain::{
+    event::Source,
+    ids::{ApplicationId, EventId, LocationId, Place},
+    installation::{Installation, Status},
+    location::Location,
+    payment::{Payment, Periods},
+};
+
+struct Row {
+    application_id: i64,
+    location_id: i64,
+    status: String,
+    generation: i32,
+    status_since: DateTime<Utc>,
+    connected_at: Option<DateTime<Utc>>,
+    activated_at: Option<DateTime<Utc>>,
+    trial_ends_at: Option<DateTime<Utc>>,
+    paid_until: Option<DateTime<Utc>>,
+    has_paid: bool,
+}
+
+impl From<Row> for Installation {
+    fn from(row: Row) -> Self {
+        Self {
+            place: Place {
+                application_id: ApplicationId(row.application_id),
+                location_id: LocationId(row.location_id),
+            },
+            status: Status::parse(&row.status).unwrap_or(Status::Uninstalled),
+            generation: row.generation,
+            status_since: row.status_since,
+            connected_at: row.connected_at,
+            activated_at: row.activated_at,
+            periods: Periods {
+                trial_ends_at: row.trial_ends_at,
+                paid_until: row.paid_until,
+                has_paid: row.has_paid,
+            },
+        }
+    }
+}
+
+/// An installation as we know it; one we never heard of comes back as unknown.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn get(pool: &PgPool, place: Place) -> sqlx::Result<Installation> {
+    let row = sqlx::query_as!(
+        Row,
+        "select * from installations where application_id = $1 and location_id = $2",
+        place.application_id.0,
+        place.location_id.0
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map_or_else(|| Installation::unknown(place, Utc::now()), Installation::from))
+}
+
+/// The same for a change: nobody else changes it until the transaction ends. An installation that
+/// does not exist yet is guarded too.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lock(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<Installation> {
+    let lock = format!("bellhop:installation:{place}");
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", lock)
+        .execute(&mut **tx)
+        .await?;
+    let row = sqlx::query_as!(
+        Row,
+        "select * from installations where application_id = $1 and location_id = $2 for update",
+        place.application_id.0,
+        place.location_id.0
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.map_or_else(|| Installation::unknown(place, Utc::now()), Installation::from))
+}
+
+/// Writes an installation.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn save(tx: &mut PgTransaction<'_>, installation: &Installation) -> sqlx::Result<()> {
+    let periods = installation.periods;
+    sqlx::query!(
+        r#"
+        insert into installations (application_id, location_id, status, generation, status_since, connected_at,
+            activated_at, trial_ends_at, paid_until, has_paid)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        on conflict (application_id, location_id) do update set status = excluded.status,
+            generation = excluded.generation, status_since = excluded.status_since,
+            connected_at = excluded.connected_at, activated_at = excluded.activated_at,
+            trial_ends_at = excluded.trial_ends_at, paid_until = excluded.paid_until, has_paid = excluded.has_paid
+        "#,
+        installation.place.application_id.0,
+        installation.place.location_id.0,
+        installation.status.as_str(),
+        installation.generation,
+        installation.status_since,
+        installation.connected_at,
+        installation.activated_at,
+        periods.trial_ends_at,
+        periods.paid_until,
+        periods.has_paid,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes that an installation moved.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn remember_move(
+    tx: &mut PgTransaction<'_>,
+    from: Status,
+    now: &Installation,
+    source: Source,
+    event: EventId,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        insert into installation_history
+            (application_id, location_id, generation, from_status, to_status, source, event_id, occurred_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        "#,
+        now.place.application_id.0,
+        now.place.location_id.0,
+        now.generation,
+        from.as_str(),
+        now.status.as_str(),
+        source.as_str(),
+        event.0,
+        now.status_since,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The payments we have seen.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn payments(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<Vec<Payment>> {
+    let rows = sqlx::query_scalar!(
+        r#"select payment as "payment: Json<Payment>" from payments where application_id = $1 and location_id = $2"#,
+        place.application_id.0,
+        place.location_id.0
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(|payment| payment.0).collect())
+}
+
+/// Notes a payment, or what became of it. Returns whether this is news.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn remember_payment(tx: &mut PgTransaction<'_>, place: Place, payment: &Payment) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        r#"
+        insert into payments as known (application_id, location_id, payment_key, payment) values ($1, $2, $3, $4)
+        on conflict (application_id, location_id, payment_key) do update set payment = excluded.payment
+            where known.payment->'refunded' is distinct from excluded.payment->'refunded'
+        "#,
+        place.application_id.0,
+        place.location_id.0,
+        payment.key(),
+        Json(payment) as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// What is known of the place.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn location(pool: &PgPool, place: Place) -> sqlx::Result<Option<Location>> {
+    let row = sqlx::query_scalar!(
+        r#"select data as "data: Json<Location>" from locations where application_id = $1 and location_id = $2"#,
+        place.application_id.0,
+        place.location_id.0
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|data| data.0))
+}
+
+/// Writes what was learnt of a place.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn save_location(pool: &PgPool, application: ApplicationId, location: &Location) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        insert into locations (application_id, location_id, title, data) values ($1, $2, $3, $4)
+        on conflict (application_id, location_id) do update
+            set title = excluded.title, data = excluded.data, seen_at = now()
+        "#,
+        application.0,
+        location.id.0,
+        location.title,
+        Json(location) as _,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

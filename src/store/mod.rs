@@ -1,0 +1,85 @@
+//! The only SQL of Bellhop, one file for each family of tables.
+//!
+//! A function that takes `&mut PgTransaction` commits together with something else; one that takes
+//! a pool stands alone. Contention, duplicates and lost leases are values, not errors. Network
+//! calls never happen inside a transaction, because nothing here can make one.
+
+/// How a connection goes on, for the owner's page.
+pub mod activations;
+/// Moving stored times, for the demonstration and for tests.
+pub mod ageing;
+/// The shared request budget.
+pub mod budget;
+/// Events: storing deliveries, the inbox, what was decided.
+pub mod events;
+/// Applications of rules, each once.
+pub mod firings;
+/// Installations, their history and payments, and the places they are at.
+pub mod installations;
+/// The queue.
+pub mod jobs;
+/// Day partitions: made ahead, dropped when old.
+pub mod partitions;
+/// Reading for people: lists and details of the API and the terminal.
+pub mod reading;
+/// Figures for the metrics.
+pub mod stats;
+/// Moments to come.
+pub mod timers;
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    PgPool,
+    migrate::{Migrate, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// All migrations, oldest first.
+pub static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// A pool on the database of `url`, which is connected to lazily: [`ping`] proves it.
+///
+/// # Errors
+/// When `url` is no PostgreSQL address.
+pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<PgPool> {
+    let options = PgConnectOptions::from_str(url)?.application_name("bellhop");
+    Ok(PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(patience)
+        .connect_lazy_with(options))
+}
+
+/// Whether the database answers, and which version it is (`server_version_num`, 150000 for 15.0).
+///
+/// # Errors
+/// When it does not answer.
+pub async fn ping(pool: &PgPool) -> sqlx::Result<i32> {
+    sqlx::query_scalar!(r#"select current_setting('server_version_num')::int as "version!""#)
+        .fetch_one(pool)
+        .await
+}
+
+/// Applies what is missing. Several processes may do this at once; one does the work.
+///
+/// # Errors
+/// When the database does not answer or a migration was changed after it was applied.
+pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
+    MIGRATOR.run(pool).await
+}
+
+/// The migrations that are not applied yet, by description.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn pending_migrations(pool: &PgPool) -> Result<Vec<String>, sqlx::migrate::MigrateError> {
+    let mut connection = pool.acquire().await?;
+    connection.ensure_migrations_table(&MIGRATOR.table_name).await?;
+    let applied = connection.list_applied_migrations(&MIGRATOR.table_name).await?;
+    let is_applied = |version| applied.iter().any(|migration| migration.version == version);
+    Ok(MIGRATOR
+        .iter()
+        .filter(|migration| !is_applied(migration.version))
+        .map(|migration| format!("{:04} {}", migration.version, migration.description))
+        .collect())
+}

@@ -1,0 +1,227 @@
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgPool;
+
+use super::{
+    Page,
+    events::{self, Event},
+    jobs::{self, Job},
+};
+
+/// An installation in a list.
+#[derive(Debug, Serialize)]
+pub struct Location {
+    /// Application.
+    pub application_id: i64,
+    /// Location.
+    pub location_id: i64,
+    /// Name of the location, when known.
+    pub title: Option<String>,
+    /// `pending`, `active`, `frozen`, `uninstalled`; absent while the marketplace was not asked yet.
+    pub status: Option<String>,
+    /// How many times it was connected.
+    pub generation: i32,
+    /// Since when the status is so.
+    pub status_since: Option<DateTime<Utc>>,
+    /// When the owner consented.
+    pub connected_at: Option<DateTime<Utc>>,
+    /// When it became active.
+    pub activated_at: Option<DateTime<Utc>>,
+    /// End of the trial.
+    pub trial_ends_at: Option<DateTime<Utc>>,
+    /// End of the paid period.
+    pub paid_until: Option<DateTime<Utc>>,
+    /// Whether money came and stayed.
+    pub has_paid: bool,
+    /// How far the present connection has come.
+    pub connection: Option<String>,
+    /// What the operator should know about it.
+    pub connection_message: Option<String>,
+}
+
+/// Which installations to list.
+#[derive(Debug, Default, Clone)]
+pub struct Filter {
+    /// Of one application.
+    pub application: Option<i64>,
+    /// In one status.
+    pub status: Option<String>,
+    /// Part of the name, or the number.
+    pub q: Option<String>,
+    /// After this application and location.
+    pub after: Option<(i64, i64)>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// A page of installations, by application and location.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Location>> {
+    let items = sqlx::query_as!(
+        Location,
+        r#"
+        select application_id as "application_id!", location_id as "location_id!", l.title as "title?", i.status as "status?",
+               coalesce(i.generation, 0) as "generation!", i.status_since as "status_since?", i.connected_at as "connected_at?",
+               i.activated_at as "activated_at?", i.trial_ends_at as "trial_ends_at?", i.paid_until as "paid_until?",
+               coalesce(i.has_paid, false) as "has_paid!", a.state as "connection?", a.message as "connection_message?"
+        from installations i full join activations a using (application_id, location_id)
+        left join locations l using (application_id, location_id)
+        where ($1::bigint is null or application_id = $1) and ($2::text is null or i.status = $2)
+          and ($3::text is null or location_id::text = $3 or position(lower($3) in lower(l.title)) > 0)
+          and ($4::bigint is null or (application_id, location_id) > ($4, $5))
+        order by application_id, location_id limit $6 + 1
+        "#,
+        filter.application,
+        filter.status,
+        filter.q,
+        filter.after.map(|(application, _)| application),
+        filter.after.map(|(_, location)| location),
+        filter.limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(Page::cut(items, filter.limit, |location| {
+        format!("{}.{}", location.application_id, location.location_id)
+    }))
+}
+
+/// One step of an installation's history.
+#[derive(Debug, Serialize)]
+pub struct Move {
+    /// Of which connection.
+    pub generation: i32,
+    /// Before.
+    pub from: String,
+    /// After.
+    pub to: String,
+    /// How it was learnt.
+    pub source: String,
+    /// The event that told it.
+    pub event_id: i64,
+    /// Since when.
+    pub at: DateTime<Utc>,
+}
+
+/// A rule that was applied.
+#[derive(Debug, Serialize)]
+pub struct Firing {
+    /// Number.
+    pub id: i64,
+    /// The rule.
+    pub rule: String,
+    /// What made it fire once.
+    pub key: String,
+    /// The kind of the event.
+    pub kind: String,
+    /// The event.
+    pub event_id: i64,
+    /// Of which connection.
+    pub generation: i32,
+    /// Results of its steps, by step id.
+    pub results: Value,
+    /// When.
+    pub fired_at: DateTime<Utc>,
+}
+
+/// Everything about one installation.
+#[derive(Debug, Serialize)]
+pub struct Detail {
+    /// What the list says.
+    #[serde(flatten)]
+    pub installation: Location,
+    /// What is known of the place.
+    pub location: Option<Value>,
+    /// Every change of status, oldest first.
+    pub history: Vec<Move>,
+    /// Payments, as the marketplace tells them.
+    pub payments: Vec<Value>,
+    /// The last events, newest first.
+    pub events: Vec<Event>,
+    /// The last firings, newest first.
+    pub firings: Vec<Firing>,
+    /// The last jobs, newest first.
+    pub jobs: Vec<Job>,
+}
+
+/// One installation; `None` when nothing is known of the pair.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn show(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Option<Detail>> {
+    let filter = Filter {
+        application: Some(application),
+        q: Some(location.to_string()),
+        limit: 1_000,
+        ..Filter::default()
+    };
+    let found = list(pool, &filter)
+        .await?
+        .items
+        .into_iter()
+        .find(|item| item.location_id == location);
+    let Some(installation) = found else { return Ok(None) };
+    let data = sqlx::query_scalar!(
+        "select data from locations where application_id = $1 and location_id = $2",
+        application,
+        location
+    )
+    .fetch_optional(pool)
+    .await?;
+    let history = sqlx::query_as!(
+        Move,
+        r#"
+        select generation, from_status as "from!", to_status as "to!", source, event_id, occurred_at as "at!"
+        from installation_history where application_id = $1 and location_id = $2 order by id
+        "#,
+        application,
+        location
+    )
+    .fetch_all(pool)
+    .await?;
+    let payments = sqlx::query_scalar!(
+        "select payment from payments where application_id = $1 and location_id = $2 order by seen_at",
+        application,
+        location
+    )
+    .fetch_all(pool)
+    .await?;
+    let events_filter = events::Filter {
+        application: Some(application),
+        location: Some(location),
+        limit: 50,
+        ..Default::default()
+    };
+    let jobs_filter = jobs::Filter {
+        application: Some(application),
+        location: Some(location),
+        limit: 50,
+        ..Default::default()
+    };
+    let firings = firings(pool, application, location).await?;
+    Ok(Some(Detail {
+        installation,
+        location: data,
+        history,
+        payments,
+        events: events::list(pool, &events_filter).await?.items,
+        firings,
+        jobs: jobs::list(pool, &jobs_filter).await?.items,
+    }))
+}
+
+async fn firings(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Vec<Firing>> {
+    sqlx::query_as!(
+        Firing,
+        r#"
+        select id, rule, key, kind, event_id, generation, results, fired_at
+        from firings where application_id = $1 and location_id = $2 order by id desc limit 50
+        "#,
+        application,
+        location
+    )
+    .fetch_all(pool)
+    .await
+}

@@ -1,0 +1,31 @@
+//! What people read: the lists and details of the JSON API and of the terminal. Field names are the
+//! words of the product; nothing here changes anything.
+
+/// Events and what was decided about them.
+pub mod events;
+/// Jobs and their attempts.
+pub mod jobs;
+/// Installations with everything around them.
+pub mod locations;
+
+use serde::Serialize;
+
+/// One page of a list, newest first.
+#[derive(Debug, Serialize)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Hand this back as `cursor` for the next page; absent on the last.
+    pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Cuts a list that was read one longer than asked, to see whether more follows.
+    fn cut(mut items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> String) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(0);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next_cursor = if more { items.last().map(cursor) } else { None };
+        Self { items, next_cursor }
+    }
+}

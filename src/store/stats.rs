@@ -1,0 +1,82 @@
+//! Figures that are asked from the database when the metrics are read, so that an empty queue reads
+//! zero and not its last value.
+
+use std::collections::BTreeMap;
+
+use sqlx::PgPool;
+
+/// What the gauges show.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// By application and status.
+    pub installations: BTreeMap<(i64, String), i64>,
+    /// By state and action; finished ones are not here.
+    pub jobs: BTreeMap<(String, String), i64>,
+    /// Jobs given up in the last day, by action.
+    pub discarded_last_day: BTreeMap<String, i64>,
+    /// How late the oldest due job is.
+    pub job_oldest_due_seconds: f64,
+    /// Events nobody has judged.
+    pub events_unprocessed: i64,
+    /// Age of the oldest of them.
+    pub events_oldest_unprocessed_seconds: f64,
+    /// Age of the oldest connection that is pending and not activated, by application.
+    pub activation_oldest_seconds: BTreeMap<i64, f64>,
+}
+
+/// Reads them all.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn read(pool: &PgPool) -> sqlx::Result<Stats> {
+    let installations =
+        sqlx::query!(r#"select application_id, status, count(*) as "count!" from installations group by 1, 2"#)
+            .fetch_all(pool)
+            .await?
+            .into_iter()
+            .map(|row| ((row.application_id, row.status), row.count))
+            .collect();
+    let jobs = sqlx::query!(r#"select state, action, count(*) as "count!" from jobs group by 1, 2"#)
+        .fetch_all(pool)
+        .await?
+        .into_iter()
+        .map(|row| ((row.state, row.action), row.count))
+        .collect();
+    let discarded_last_day = sqlx::query!(
+        r#"select action, count(*) as "count!" from finished_jobs
+           where state = 'discarded' and finished_at > now() - interval '1 day' group by 1"#
+    )
+    .fetch_all(pool)
+    .await?
+    .into_iter()
+    .map(|row| (row.action, row.count))
+    .collect();
+    let waiting = sqlx::query!(
+        r#"
+        select (select count(*) from inbox) as "unprocessed!",
+               coalesce((select extract(epoch from now() - received_at)::float8 from inbox order by event_id limit 1), 0) as "oldest!",
+               coalesce((select extract(epoch from now() - min(run_at))::float8 from lanes
+                         where run_at <= now() and leased_until is null), 0) as "due!"
+        "#
+    )
+    .fetch_one(pool)
+    .await?;
+    let activation_oldest_seconds = sqlx::query!(
+        r#"select application_id, extract(epoch from now() - min(pending_since))::float8 as "age!" from activations
+           where state in ('activating', 'external') and pending_since is not null group by 1"#
+    )
+    .fetch_all(pool)
+    .await?
+    .into_iter()
+    .map(|row| (row.application_id, row.age))
+    .collect();
+    Ok(Stats {
+        installations,
+        jobs,
+        discarded_last_day,
+        job_oldest_due_seconds: waiting.due,
+        events_unprocessed: waiting.unprocessed,
+        events_oldest_unprocessed_seconds: waiting.oldest,
+        activation_oldest_seconds,
+    })
+}

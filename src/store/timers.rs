@@ -1,0 +1,114 @@
+//! A timer is a moment of one installation that some rule waits for. Which timers there should be
+//! follows from the installation's dates and from the rules; [`plan`] makes it so, and is repeated
+//! whenever one of the two changes.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgExecutor, PgTransaction};
+
+use crate::domain::{
+    event::{Fact, Kind},
+    ids::{ApplicationId, LocationId, Place},
+    moment::Moment,
+};
+
+/// Makes the timers of one location, or of all, what the rules of the application wait for. A
+/// moment that was over before anybody waited for it (`max_late_seconds`) is marked as announced,
+/// so that a new rule does not fire for years of history.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn plan(
+    executor: impl PgExecutor<'_>,
+    application: ApplicationId,
+    location: Option<LocationId>,
+    moments: &[Moment],
+    max_late_seconds: i64,
+) -> sqlx::Result<()> {
+    let kinds: Vec<String> = moments.iter().map(|moment| moment.kind().to_string()).collect();
+    let befores: Vec<i64> = moments
+        .iter()
+        .map(|moment| i64::try_from(moment.before().as_secs()).unwrap_or(i64::MAX))
+        .collect();
+    sqlx::query!(
+        r#"
+        with wanted as (
+            select i.application_id, i.location_id, m.kind, m.before_seconds, i.generation, i.trial_ends_at as date,
+                   i.trial_ends_at - make_interval(secs => m.before_seconds) as due_at
+            from installations i cross join unnest($3::text[], $4::bigint[]) as m(kind, before_seconds)
+            where i.application_id = $1 and ($2::bigint is null or i.location_id = $2)
+              and i.status in ('active', 'frozen') and i.trial_ends_at is not null
+        ), gone as (
+            delete from timers t
+            where t.application_id = $1 and ($2::bigint is null or t.location_id = $2)
+              and not exists (select from wanted w where w.location_id = t.location_id and w.kind = t.kind
+                              and w.before_seconds = t.before_seconds)
+        )
+        insert into timers as known
+            (application_id, location_id, kind, before_seconds, generation, date, due_at, fired_for)
+        select application_id, location_id, kind, before_seconds, generation, date, due_at,
+               case when due_at < now() - make_interval(secs => $5) then due_at end
+        from wanted
+        on conflict (application_id, location_id, kind, before_seconds) do update
+            set generation = excluded.generation, date = excluded.date, due_at = excluded.due_at,
+                fired_for = case when known.generation = excluded.generation then known.fired_for else excluded.fired_for end
+        "#,
+        application.0,
+        location.map(|id| id.0),
+        &kinds,
+        &befores,
+        max_late_seconds as f64,
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// A moment that has come.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// Where.
+    pub place: Place,
+    /// `trial.ending` or `trial.ended`.
+    pub kind: Kind,
+    /// When it came.
+    pub due_at: DateTime<Utc>,
+    /// The event's fact.
+    pub fact: Fact,
+}
+
+/// Marks moments that have come as announced and returns them; who commits announces them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn take_due(tx: &mut PgTransaction<'_>, limit: i64) -> sqlx::Result<Vec<Due>> {
+    let rows = sqlx::query!(
+        r#"
+        update timers t set fired_for = t.due_at
+        from (select application_id, location_id, kind, before_seconds from timers
+              where due_at <= now() and fired_for is distinct from due_at
+              order by due_at limit $1 for update skip locked) d
+        where (t.application_id, t.location_id, t.kind, t.before_seconds)
+            = (d.application_id, d.location_id, d.kind, d.before_seconds)
+        returning t.application_id, t.location_id, t.kind, t.before_seconds, t.generation, t.date, t.due_at
+        "#,
+        limit
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Due {
+            place: Place {
+                application_id: ApplicationId(row.application_id),
+                location_id: LocationId(row.location_id),
+            },
+            kind: row.kind.parse().unwrap_or(Kind::Unknown),
+            due_at: row.due_at,
+            fact: Fact::MomentCame {
+                generation: row.generation,
+                date: row.date,
+                before_seconds: row.before_seconds,
+            },
+        })
+        .collect())
+}
