@@ -114,7 +114,7 @@ create table payments (
 create table activations (
     application_id bigint not null,
     location_id bigint not null,
-    state text not null check (state in ('requested', 'activating', 'external', 'active', 'not_connected', 'expired', 'failed')),
+    state text not null check (state in ('requested', 'activating', 'external', 'active', 'frozen', 'not_connected', 'expired', 'failed')),
     message text,
     opened_at timestamptz not null default now(),
     pending_since timestamptz,

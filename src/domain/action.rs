@@ -15,7 +15,7 @@ pub enum Action {
     ReadStatus {
         /// The payment a callback reported, which the status must confirm.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        expect_payment: Option<i64>,
+        expect_payment: Option<ExpectedPayment>,
     },
     /// Set the discount of a location for payments through the platform.
     SetDiscount {
@@ -45,6 +45,15 @@ pub enum Action {
         /// Body, plain text.
         text: String,
     },
+}
+
+/// A payment that a callback announced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectedPayment {
+    /// The marketplace's number of it.
+    pub id: i64,
+    /// Three capital letters; the status call does not say it.
+    pub currency: Option<String>,
 }
 
 /// The names of [`Action`], for filters and metrics.

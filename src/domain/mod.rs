@@ -19,3 +19,5 @@ pub mod moment;
 pub mod payment;
 /// How a webhook address proves that it was made for us.
 pub mod signature;
+/// Durations as people write them.
+pub mod span;

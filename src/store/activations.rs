@@ -17,6 +17,8 @@ words! {
         External = "external",
         /// It works.
         Active = "active",
+        /// It is connected, but works only again when somebody pays.
+        Frozen = "frozen",
         /// The marketplace says that it is not connected.
         NotConnected = "not_connected",
         /// The time to activate is over; the owner has to press Connect again.

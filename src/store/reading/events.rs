@@ -66,7 +66,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Event>> {
           and ($4::text is null or case when e.verdict <> 'received' then e.verdict else coalesce(o.state, 'received') end = $4)
           and ($5::timestamptz is null or e.received_at >= $5) and ($6::timestamptz is null or e.received_at < $6)
           and ($7::bigint is null or e.id < $7)
-        order by e.id desc limit $8 + 1
+        order by e.id desc limit $8::bigint + 1
         "#,
         filter.application,
         filter.location,

@@ -80,7 +80,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Job>> {
         where ($1::bigint is null or application_id = $1) and ($2::bigint is null or location_id = $2)
           and ($3::text is null or state = $3) and ($4::text is null or action = $4)
           and ($5::text is null or rule = $5) and ($6::bigint is null or id < $6)
-        order by id desc limit $7 + 1
+        order by id desc limit $7::bigint + 1
         "#,
         filter.application,
         filter.location,

@@ -72,7 +72,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Location>
         where ($1::bigint is null or application_id = $1) and ($2::text is null or i.status = $2)
           and ($3::text is null or location_id::text = $3 or position(lower($3) in lower(l.title)) > 0)
           and ($4::bigint is null or (application_id, location_id) > ($4, $5))
-        order by application_id, location_id limit $6 + 1
+        order by application_id, location_id limit $6::bigint + 1
         "#,
         filter.application,
         filter.status,

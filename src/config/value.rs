@@ -1,0 +1,88 @@
+use std::{fmt, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// So many seconds.
+pub const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// So many minutes.
+pub const fn minutes(n: u64) -> Duration {
+    seconds(n * 60)
+}
+
+/// So many days.
+pub const fn days(n: u64) -> Duration {
+    minutes(n * 24 * 60)
+}
+
+/// A text that nobody may see. It prints as three stars.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Hides a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(SecretString::from(text.into()))
+    }
+
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// A token of digits comes out of the environment as a number.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Text(String),
+            Number(i64),
+        }
+        Ok(
+            match Form::deserialize(deserializer).map_err(|_| de::Error::custom("a secret must be a text"))? {
+                Form::Text(text) => Self::new(text),
+                Form::Number(number) => Self::new(number.to_string()),
+            },
+        )
+    }
+}
+
+/// Durations as `"250ms"`, `"20s"`, `"10m"`, `"12h"`, `"3d"`.
+pub mod duration {
+    use super::{Deserialize, Deserializer, Duration, Serializer, de};
+    use crate::domain::span;
+
+    /// Writes the largest unit that fits.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&span::write(*duration))
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When it is no duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        span::parse(&text).map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,160 @@
+//! From a recognised delivery to a durable one. When [`Intake::accept`] says that a delivery is
+//! stored, it survives the loss of the process and of the machine; until then the sender is not told
+//! that it arrived.
+
+mod writer;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{NaiveDate, Utc};
+use sqlx::PgPool;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::{
+    domain::event::State,
+    metrics::Metrics,
+    store::events::{Delivery, Stored},
+};
+
+/// A delivery in the queue, with the one who waits for it.
+struct Waiting {
+    delivery: Delivery,
+    answer: oneshot::Sender<Result<Stored, Unavailable>>,
+}
+
+/// It could not be made durable in time. The sender has to be told so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unavailable;
+
+/// What accepting came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// Durable now.
+    Fresh,
+    /// Durable before.
+    Duplicate,
+    /// Neither genuine nor worth keeping any more today.
+    Dropped,
+}
+
+/// How deliveries are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Deliveries that may wait.
+    pub queue: usize,
+    /// A waiter is told "unavailable" after this long.
+    pub deadline: Duration,
+    /// Two deliveries that say the same within this time are one.
+    pub duplicate_window: Duration,
+    /// Rejected and quarantined deliveries kept in a day.
+    pub quarantine_per_day: u32,
+}
+
+/// The way in. Cheap to clone.
+#[derive(Clone)]
+pub struct Intake {
+    queue: mpsc::Sender<Waiting>,
+    settings: Settings,
+    metrics: Metrics,
+    refused_today: Arc<Daily>,
+}
+
+/// Counts per day.
+#[derive(Default)]
+struct Daily {
+    day: Mutex<Option<NaiveDate>>,
+    count: AtomicU32,
+}
+
+impl Daily {
+    fn next(&self, today: NaiveDate) -> u32 {
+        let mut day = self.day.lock().unwrap_or_else(PoisonError::into_inner);
+        if *day != Some(today) {
+            *day = Some(today);
+            self.count.store(0, Ordering::Relaxed);
+        }
+        self.count.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Intake {
+    /// Starts the writer. It stops when the last `Intake` is dropped and everything is written.
+    /// `wake` is notified after every commit.
+    pub fn start(pool: PgPool, settings: Settings, metrics: Metrics, wake: Arc<Notify>) -> Self {
+        let (queue, deliveries) = mpsc::channel(settings.queue);
+        tokio::spawn(writer::run(pool, settings, metrics.clone(), wake, deliveries));
+        Self {
+            queue,
+            settings,
+            metrics,
+            refused_today: Arc::default(),
+        }
+    }
+
+    /// Makes deliveries durable; all of them or, for the sender, none.
+    ///
+    /// # Errors
+    /// When that could not be done in time.
+    pub async fn accept(&self, deliveries: Vec<Delivery>) -> Result<Vec<Accepted>, Unavailable> {
+        let started = std::time::Instant::now();
+        let labels: Vec<_> = deliveries
+            .iter()
+            .map(|d| (d.application_id.to_string(), d.kind.label(), d.verdict))
+            .collect();
+        let result = tokio::time::timeout(self.settings.deadline, self.store_all(deliveries)).await;
+        let result = result.unwrap_or(Err(Unavailable));
+        for (n, (application, kind, verdict)) in labels.iter().enumerate() {
+            let accepted = result.as_ref().ok().and_then(|accepted| accepted.get(n));
+            let word = match (accepted, verdict) {
+                (None, _) => "unavailable",
+                (Some(Accepted::Dropped), _) => "dropped",
+                (Some(Accepted::Duplicate), _) => "duplicate",
+                (Some(Accepted::Fresh), State::Rejected) => "rejected",
+                (Some(Accepted::Fresh), State::Quarantined) => "quarantined",
+                (Some(Accepted::Fresh), State::Received | State::Processed | State::Failed) => "accepted",
+            };
+            self.metrics
+                .deliveries_total
+                .with_label_values(&[application, kind, word])
+                .inc();
+        }
+        self.metrics
+            .delivery_ack_seconds
+            .observe(started.elapsed().as_secs_f64());
+        result
+    }
+
+    async fn store_all(&self, deliveries: Vec<Delivery>) -> Result<Vec<Accepted>, Unavailable> {
+        let mut answers = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let genuine = delivery.verdict == State::Received;
+            if !genuine && self.refused_today.next(Utc::now().date_naive()) >= self.settings.quarantine_per_day {
+                answers.push(None);
+                continue;
+            }
+            let (answer, answered) = oneshot::channel();
+            self.queue
+                .try_send(Waiting { delivery, answer })
+                .map_err(|_| Unavailable)?;
+            self.metrics.intake_queued.inc();
+            answers.push(Some(answered));
+        }
+        let mut accepted = Vec::with_capacity(answers.len());
+        for answer in answers {
+            accepted.push(match answer {
+                None => Accepted::Dropped,
+                Some(answered) => match answered.await.unwrap_or(Err(Unavailable))? {
+                    Stored::Fresh => Accepted::Fresh,
+                    Stored::Duplicate => Accepted::Duplicate,
+                },
+            });
+        }
+        Ok(accepted)
+    }
+}

@@ -1,0 +1,117 @@
+//! Group commit: one task writes whatever is waiting in one statement, and while that commit is under
+//! way the next batch gathers. There is no timer; the flush in progress is the timer.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sqlx::PgPool;
+use tokio::sync::{Notify, mpsc};
+use tracing::{error, warn};
+
+use super::{Settings, Unavailable, Waiting};
+use crate::{
+    metrics::Metrics,
+    store::events::{self, Delivery, Stored},
+};
+
+/// Deliveries in one statement.
+const BATCH: usize = 256;
+
+pub(super) async fn run(
+    pool: PgPool,
+    settings: Settings,
+    metrics: Metrics,
+    wake: Arc<Notify>,
+    mut queue: mpsc::Receiver<Waiting>,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut batch, BATCH).await > 0 {
+        metrics.intake_queued.sub(i64::try_from(batch.len()).unwrap_or(0));
+        metrics.group_commit_deliveries.observe(batch.len() as f64);
+        flush(&pool, settings, &metrics, std::mem::take(&mut batch)).await;
+        wake.notify_one();
+    }
+}
+
+async fn flush(pool: &PgPool, settings: Settings, metrics: &Metrics, batch: Vec<Waiting>) {
+    let (firsts, repeats) = split_repeats(batch);
+    let (deliveries, waiters): (Vec<Delivery>, Vec<_>) = firsts.into_iter().map(|w| (w.delivery, w.answer)).unzip();
+    let results = store(pool, settings, &deliveries).await;
+    for (delivery, result) in deliveries.iter().zip(&results) {
+        if *result == Ok(Stored::Fresh) {
+            let labels = [
+                &delivery.application_id.to_string(),
+                &delivery.kind.label(),
+                delivery.source.as_str(),
+            ];
+            metrics.events_total.with_label_values(&labels).inc();
+        }
+    }
+    // A waiter that is gone has been told "unavailable"; its event is stored all the same, and its
+    // repetition will be a duplicate.
+    for (of, waiting) in repeats {
+        let _ = waiting.answer.send(
+            results
+                .get(of)
+                .copied()
+                .unwrap_or(Err(Unavailable))
+                .map(|_| Stored::Duplicate),
+        );
+    }
+    for (answer, result) in waiters.into_iter().zip(results) {
+        let _ = answer.send(result);
+    }
+}
+
+/// Deliveries of one batch that say the same: the first is stored, the others get its answer.
+fn split_repeats(batch: Vec<Waiting>) -> (Vec<Waiting>, Vec<(usize, Waiting)>) {
+    let mut firsts: Vec<Waiting> = Vec::with_capacity(batch.len());
+    let mut repeats = Vec::new();
+    let mut seen: HashMap<[u8; 32], usize> = HashMap::new();
+    for waiting in batch {
+        match waiting.delivery.key.map(|key| *seen.entry(key).or_insert(firsts.len())) {
+            Some(of) if of < firsts.len() => repeats.push((of, waiting)),
+            Some(_) | None => firsts.push(waiting),
+        }
+    }
+    (firsts, repeats)
+}
+
+async fn store(pool: &PgPool, settings: Settings, deliveries: &[Delivery]) -> Vec<Result<Stored, Unavailable>> {
+    match store_once(pool, settings, deliveries).await {
+        Ok(stored) => stored.into_iter().map(Ok).collect(),
+        Err(Failed::Refused(error)) => {
+            // One bad row must not fail its neighbours.
+            warn!(%error, deliveries = deliveries.len(), "A batch of deliveries was refused; trying them one by one");
+            let mut results = Vec::with_capacity(deliveries.len());
+            for delivery in deliveries {
+                results.push(match store_once(pool, settings, std::slice::from_ref(delivery)).await {
+                    Ok(stored) => stored.first().copied().ok_or(Unavailable),
+                    Err(Failed::Refused(error) | Failed::Away(error)) => {
+                        error!(%error, kind = %delivery.kind, "A delivery could not be stored");
+                        Err(Unavailable)
+                    }
+                });
+            }
+            results
+        }
+        Err(Failed::Away(error)) => {
+            error!(%error, deliveries = deliveries.len(), "The database is away; deliveries are answered with 503");
+            vec![Err(Unavailable); deliveries.len()]
+        }
+    }
+}
+
+enum Failed {
+    Refused(String),
+    Away(String),
+}
+
+async fn store_once(pool: &PgPool, settings: Settings, deliveries: &[Delivery]) -> Result<Vec<Stored>, Failed> {
+    let window = i64::try_from(settings.duplicate_window.as_secs()).unwrap_or(i64::MAX);
+    match tokio::time::timeout(settings.deadline, events::store(pool, deliveries, window)).await {
+        Ok(Ok(stored)) => Ok(stored),
+        Ok(Err(sqlx::Error::Database(error))) => Err(Failed::Refused(error.to_string())),
+        Ok(Err(error)) => Err(Failed::Away(error.to_string())),
+        Err(_) => Err(Failed::Away(format!("no answer within {:?}", settings.deadline))),
+    }
+}

@@ -1,0 +1,149 @@
+//! Every metric, in one struct. Counters and histograms are touched where things happen; gauges that
+//! describe the database are read from it when Prometheus asks, so that an empty queue reads zero.
+//!
+//! Labels are closed sets: application numbers and rule names come from the configuration, and no
+//! location, client or text from outside ever becomes a label.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
+};
+
+const FAST_SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+const SLOW_SECONDS: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// Declares the struct and registers every field; the doc comment is the help text.
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])+ $field:ident: $type:ident $([$($label:literal),+])? $(= $buckets:ident)?;)+) => {
+        /// All metrics of a process, with the prefix `bellhop_`.
+        #[derive(Clone)]
+        pub struct Metrics {
+            registry: Registry,
+            $($(#[doc = $help])+ pub $field: $type,)+
+        }
+
+        impl Metrics {
+            /// Registers all of them.
+            ///
+            /// # Panics
+            /// Never: the names are fixed and differ.
+            pub fn new() -> Self {
+                let registry = Registry::new();
+                $(let $field = {
+                    let name = concat!("bellhop_", stringify!($field));
+                    let help = [$($help),+].join(" ");
+                    let metric = metrics!(@make $type, name, help.trim() $(, [$($label),+])? $(, $buckets)?);
+                    registry.register(Box::new(metric.clone())).expect("names differ");
+                    metric
+                };)+
+                let process = prometheus::process_collector::ProcessCollector::for_self();
+                registry.register(Box::new(process)).expect("registered once");
+                Self { registry, $($field),+ }
+            }
+        }
+    };
+    (@make IntCounterVec, $name:expr, $help:expr, [$($label:literal),+]) => {
+        IntCounterVec::new(Opts::new($name, $help), &[$($label),+]).expect("valid")
+    };
+    (@make IntGaugeVec, $name:expr, $help:expr, [$($label:literal),+]) => {
+        IntGaugeVec::new(Opts::new($name, $help), &[$($label),+]).expect("valid")
+    };
+    (@make GaugeVec, $name:expr, $help:expr, [$($label:literal),+]) => {
+        GaugeVec::new(Opts::new($name, $help), &[$($label),+]).expect("valid")
+    };
+    (@make HistogramVec, $name:expr, $help:expr, [$($label:literal),+], $buckets:ident) => {
+        HistogramVec::new(HistogramOpts::new($name, $help).buckets($buckets.to_vec()), &[$($label),+]).expect("valid")
+    };
+    (@make Histogram, $name:expr, $help:expr, $buckets:ident) => {
+        Histogram::with_opts(HistogramOpts::new($name, $help).buckets($buckets.to_vec())).expect("valid")
+    };
+    (@make $type:ident, $name:expr, $help:expr) => { $type::new($name, $help).expect("valid") };
+}
+
+metrics! {
+    /// Deliveries by what became of them: accepted, duplicate, rejected, quarantined, dropped, unavailable.
+    deliveries_total: IntCounterVec["application", "kind", "result"];
+    /// Time from reading a delivery to its durable acknowledgement.
+    delivery_ack_seconds: Histogram = FAST_SECONDS;
+    /// Deliveries written by one commit.
+    group_commit_deliveries: Histogram = SIZES;
+    /// Deliveries that wait to be written.
+    intake_queued: IntGauge;
+    /// Events stored, by how they were learnt.
+    events_total: IntCounterVec["application", "kind", "source"];
+    /// Time from an event's becoming durable to its being judged.
+    event_lag_seconds: Histogram = SLOW_SECONDS;
+    /// Events judged, by the state they ended in.
+    events_judged_total: IntCounterVec["application", "state"];
+    /// Events nobody has judged yet.
+    events_unprocessed: IntGauge;
+    /// Age of the oldest of them.
+    events_oldest_unprocessed_seconds: Gauge;
+    /// Installations by status.
+    installations: IntGaugeVec["application", "status"];
+    /// Changes of status, by how they were learnt.
+    installation_transitions_total: IntCounterVec["application", "from", "to", "source"];
+    /// Seconds left of the safe deadline of the connection that has waited longest for its activation; infinite when none waits.
+    activation_deadline_seconds: GaugeVec["application"];
+    /// Decisions about rules: fired or skipped.
+    firings_total: IntCounterVec["rule", "result"];
+    /// Jobs in the queue.
+    jobs: IntGaugeVec["state", "action"];
+    /// Jobs given up within the last day.
+    jobs_discarded_last_day: IntGaugeVec["action"];
+    /// How late the oldest due job is.
+    job_oldest_due_seconds: Gauge;
+    /// Starts of jobs by how they ended.
+    job_attempts_total: IntCounterVec["action", "outcome"];
+    /// Time a job took, budget included.
+    job_duration_seconds: HistogramVec["action"] = SLOW_SECONDS;
+    /// Requests to the marketplace by answer: a status code, or what went wrong instead.
+    marketplace_requests_total: IntCounterVec["call", "status"];
+    /// Time from request to answer.
+    marketplace_request_seconds: HistogramVec["call"] = SLOW_SECONDS;
+    /// Time requests waited for their turn in the shared budget.
+    marketplace_budget_wait_seconds: Histogram = SLOW_SECONDS;
+    /// Connections to the database.
+    database_pool_connections: IntGaugeVec["state"];
+    /// Whether the database answered when the metrics were read.
+    database_up: IntGauge;
+    /// When a worker last finished a step, successfully or idle.
+    worker_last_step_timestamp_seconds: GaugeVec["worker"];
+    /// Steps of workers that failed.
+    worker_errors_total: IntCounterVec["worker"];
+    /// Old partitions that were dropped.
+    partitions_dropped_total: IntCounter;
+    /// Always 1; the labels tell what is running.
+    build_info: IntGaugeVec["version", "revision"];
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics in the text format of Prometheus.
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        let encoder = TextEncoder::new();
+        encoder
+            .encode(&self.registry.gather(), &mut text)
+            .expect("memory does not fail");
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Notes that a worker finished a step.
+    pub fn stepped(&self, worker: &str) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        self.worker_last_step_timestamp_seconds
+            .with_label_values(&[worker])
+            .set(now.as_secs_f64());
+    }
+}
