@@ -2,6 +2,9 @@
 //!
 //! The rooms in reading order; imports only go down this list (ARCHITECTURE.md, "Floors").
 
+/// HTTP in: the public doors, the operator listener.
+pub mod web;
+
 /// From a recognised delivery to a durable one: group commit.
 pub mod intake;
 

@@ -12,7 +12,12 @@ pub fn hmac_sha256(key: &[u8], text: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// SHA-256, as bytes.
+/// SHA-256 of a text.
+pub fn sha256_of(text: &[u8]) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
+
+/// SHA-256 over several parts, each with its length.
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {

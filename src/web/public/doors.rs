@@ -1,0 +1,104 @@
+//! The doors of the marketplace: webhooks and lifecycle callbacks. A 2xx means durable; 503 means
+//! not; nothing genuine gets a 4xx.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use serde_json::{Value, json};
+
+use super::wire::{self, Door, Key};
+use crate::{
+    app::App,
+    domain::{
+        ids::{ApplicationId, LocationId, Place},
+        signature::{application_hook_key, hook_key, same_secret},
+    },
+};
+
+/// `POST /apps/{application_id}/callback`
+pub(super) async fn callback(
+    app: web::Data<App>,
+    path: web::Path<i64>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> HttpResponse {
+    take(&app, ApplicationId(path.into_inner()), None, Key::Absent, &request, body).await
+}
+
+/// `POST /apps/{application_id}/hooks/{location_id}/{key}`
+pub(super) async fn location_hooks(
+    app: web::Data<App>,
+    path: web::Path<(i64, i64, String)>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> HttpResponse {
+    let (application, location, key) = path.into_inner();
+    let place = Place { application_id: ApplicationId(application), location_id: LocationId(location) };
+    let right = app.hook_secrets().any(|secret| same_secret(&key, &hook_key(secret, place)));
+    let key = if right { Key::Right } else { Key::Wrong };
+    take(&app, place.application_id, Some(place.location_id), key, &request, body).await
+}
+
+/// `POST /apps/{application_id}/hooks/{key}`
+pub(super) async fn application_hooks(
+    app: web::Data<App>,
+    path: web::Path<(i64, String)>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> HttpResponse {
+    let (application, key) = path.into_inner();
+    let application = ApplicationId(application);
+    let right = app.hook_secrets().any(|secret| same_secret(&key, &application_hook_key(secret, application)));
+    let key = if right { Key::Right } else { Key::Wrong };
+    take(&app, application, None, key, &request, body).await
+}
+
+/// The cabinet probes an address with GET before it saves it (contract 7.2).
+pub(super) async fn probe() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("Bellhop listens here.\n")
+}
+
+async fn take(
+    app: &App,
+    application_id: ApplicationId,
+    location_id: Option<LocationId>,
+    key: Key,
+    request: &HttpRequest,
+    body: web::Payload,
+) -> HttpResponse {
+    let body = match body.to_bytes_limited(app.config.server.body_limit).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return answer(StatusCode::BAD_REQUEST, "the body broke off"),
+        Err(_) => return answer(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+    };
+    let served = app.served(application_id);
+    let hook_id = header(request, "x-hook-id").filter(|id| !id.trim().is_empty());
+    let door = Door {
+        application_id,
+        location_id,
+        key,
+        ours: served.is_some(),
+        partner_token: served.map_or("", |served| served.partner_token()),
+        signature_key: served.map_or("", |served| served.signature_key()),
+        accept_unverified: served.is_some_and(|served| served.config.accept_unverified),
+        headers: kept_headers(request),
+        hook_id,
+    };
+    match app.intake.accept(wire::recognise(&door, &body)).await {
+        Ok(_) => HttpResponse::Ok().json(json!({"success": true})),
+        Err(_) => answer(StatusCode::SERVICE_UNAVAILABLE, "not stored; please send it again"),
+    }
+}
+
+fn answer(status: StatusCode, message: &'static str) -> HttpResponse {
+    HttpResponse::build(status).json(json!({"success": false, "message": message}))
+}
+
+fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+/// Headers that help somebody who looks at an event. `Authorization` is a constant shared by all
+/// receivers (contract 7.3): it proves nothing and is not kept.
+fn kept_headers(request: &HttpRequest) -> Value {
+    let kept = ["content-type", "user-agent", "x-hook-id"];
+    kept.iter().filter_map(|name| Some(((*name).to_owned(), header(request, name)?.into()))).collect()
+}

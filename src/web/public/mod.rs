@@ -1,0 +1,2 @@
+mod redirect;
+mod wire;

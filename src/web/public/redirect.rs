@@ -1,0 +1,146 @@
+//! The registration redirect, read from the query of the owner's browser (contract 7.1).
+
+use base64::{Engine, alphabet, engine};
+use url::form_urlencoded;
+
+use crate::domain::{ids::LocationId, signature::is_hex_hmac};
+
+/// Locations in one redirect; more than any chain has.
+const MOST: usize = 200;
+
+/// Reads both alphabets after mapping, with any padding and any last bits.
+const LENIENT: engine::GeneralPurpose = engine::GeneralPurpose::new(
+    &alphabet::STANDARD,
+    engine::GeneralPurposeConfig::new()
+        .with_decode_padding_mode(engine::DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// What the redirect says about the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UserData {
+    /// The application does not ask for it, or the connection is older than the setting.
+    Absent,
+    /// Its signature is ours.
+    Signed,
+    /// Its signature is wrong or missing.
+    Forged,
+}
+
+/// What the browser brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Redirect {
+    /// Each location once, in the order given.
+    pub locations: Vec<LocationId>,
+    /// What is said about the person.
+    pub user_data: UserData,
+    /// The query without the signature, for keeping.
+    pub kept: String,
+}
+
+/// Reads a query. It proves nothing about the locations: they stand outside the signature.
+pub(super) fn read(query: &str, signature_key: &str) -> Redirect {
+    let mut locations: Vec<LocationId> = Vec::new();
+    let (mut data, mut sign) = (None, None);
+    let mut kept = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match name.as_ref() {
+            "salon_id" | "salon_ids" => locations.extend(value.split(',').filter_map(|id| id.trim().parse::<LocationId>().ok())),
+            name if name.starts_with("salon_ids[") && name.ends_with(']') => locations.extend(value.trim().parse::<LocationId>()),
+            "user_data" => data = Some(value.clone().into_owned()),
+            "user_data_sign" => sign = Some(value.clone().into_owned()),
+            _ => {}
+        }
+        if name != "user_data_sign" {
+            kept.append_pair(&name, &value);
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    locations.retain(|id: &LocationId| id.0 > 0 && seen.insert(*id));
+    locations.truncate(MOST);
+    let user_data = match (data.filter(|data| !data.is_empty()), sign) {
+        (None, _) => UserData::Absent,
+        (Some(data), Some(sign)) if is_signed(&data, &sign, signature_key) => UserData::Signed,
+        (Some(_), _) => UserData::Forged,
+    };
+    Redirect {
+        locations,
+        user_data,
+        kept: kept.finish(),
+    }
+}
+
+/// The signature covers the decoded bytes, not the base64 text. A plus that a browser sent bare has
+/// become a space by now.
+fn is_signed(data: &str, sign: &str, key: &str) -> bool {
+    let standard: String = data
+        .chars()
+        .map(|c| match c {
+            ' ' => '+',
+            '-' => '+',
+            '_' => '/',
+            c => c,
+        })
+        .collect();
+    LENIENT
+        .decode(standard.trim_end_matches('='))
+        .is_ok_and(|bytes| is_hex_hmac(key.as_bytes(), &bytes, sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TOKEN: &str = "test-partner-token-0001";
+
+    fn ids(query: &str) -> Vec<i64> {
+        read(query, TOKEN).locations.into_iter().map(|id| id.0).collect()
+    }
+
+    #[test]
+    fn every_shape_of_the_locations_is_read() {
+        assert_eq!(ids("salon_id=100001&from=card"), [100_001]);
+        assert_eq!(ids("salon_ids[]=1&salon_ids[]=2&salon_ids[]=1"), [1, 2]);
+        assert_eq!(ids("salon_ids%5B0%5D=5&salon_ids%5B1%5D=6"), [5, 6]);
+        assert_eq!(ids("salon_ids=1,2,%203"), [1, 2, 3]);
+        assert_eq!(ids("salon_id=x&salon_ids[]=-4&other=1"), [] as [i64; 0]);
+    }
+
+    #[test]
+    fn a_signature_over_the_base64_text_is_forged() {
+        let data = "eyJ1c2VyX2lkIjoxMjMsIm5hbWUiOiJUZXN0IFVzZXIiLCJlbWFpbCI6InVzZXJAZXhhbXBsZS5jb20iLCJwaG9uZSI6IjEwMDAwMDAwMDAzIn0";
+        let right = "57cb0f29da04928bf239012a25c4fde1f5f85a15e2e8481824d4b1b9a30ffe6c";
+        let over_text = "15e7f098eed34f910d072817909ccfb1feb966eb2a1c2522413f6c60986cdc68";
+        let verdict = |padding: &str, sign: &str| {
+            read(
+                &format!("salon_id=1&user_data={data}{padding}&user_data_sign={sign}"),
+                TOKEN,
+            )
+            .user_data
+        };
+        for padding in ["", "=", "%3D"] {
+            assert_eq!(verdict(padding, right), UserData::Signed);
+        }
+        assert_eq!(verdict("=", over_text), UserData::Forged);
+        assert_eq!(verdict("=", ""), UserData::Forged);
+        assert_eq!(
+            read("salon_id=1&user_data=&user_data_sign=", TOKEN).user_data,
+            UserData::Absent
+        );
+    }
+
+    #[test]
+    fn what_is_kept_has_no_signature() {
+        let kept = read("salon_id=1&user_data=e30%3D&user_data_sign=57cb&app=9", TOKEN).kept;
+        assert_eq!(kept, "salon_id=1&user_data=e30%3D&app=9");
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_makes_it_fail(query in ".{0,200}") {
+            read(&query, TOKEN);
+        }
+    }
+}
