@@ -4,3 +4,6 @@
 
 /// The nouns: ids, events, the state machine of an installation, actions. No IO, no clock.
 pub mod domain;
+
+/// A private PostgreSQL cluster from the system's binaries, for when no database is configured.
+pub mod embedded;
