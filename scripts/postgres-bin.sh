@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prints the folder of PostgreSQL's server binaries, version 15 or newer: PG_BIN, else the newest of the distribution,
-# else the first in PATH. The same order as src/embedded/binaries.rs. Ends with 1 when there is none.
+# else the first in PATH. The same order as src/embedded/binaries.rs. Ends with 1 when there is none. Tests put another
+# folder in the place of the distribution's with PG_DISTRIBUTION_FOLDER.
 set -euo pipefail
 
 oldest=15

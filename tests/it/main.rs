@@ -8,3 +8,4 @@
 
 mod embedded;
 mod house;
+mod scripts;
