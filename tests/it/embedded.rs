@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::ops::Deref;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -235,22 +236,29 @@ async fn after_a_kill_of_everything_the_data_is_recovered() {
 }
 
 #[tokio::test]
+#[cfg_attr(
+    not(target_os = "linux"),
+    ignore = "elsewhere PostgreSQL decides, there is no /proc to ask"
+)]
 async fn a_stale_pid_file_that_names_a_living_stranger_does_not_stop_the_start() {
     let place = Place::new();
     let server = place.start().await;
     keep_a_row(&server).await;
     server.stop().await.unwrap();
-    // A number that belongs to a process of the server's own user is what PostgreSQL itself would fall for.
+    // PostgreSQL itself falls for any process that its user may signal, except its parent.
+    let owner = fs::metadata(place.data_dir.join("cluster")).unwrap();
+    let mut stranger = Command::new("sleep")
+        .arg("60")
+        .uid(owner.uid())
+        .gid(owner.gid())
+        .spawn()
+        .unwrap();
     let pid_file = place.data_dir.join("cluster/postmaster.pid");
-    fs::write(
-        &pid_file,
-        format!("{}\n{}\n", std::process::id(), place.data_dir.display()),
-    )
-    .unwrap();
-    if !Path::new("/proc/self/stat").exists() {
-        return;
-    }
-    let server = place.start().await;
+    fs::write(&pid_file, format!("{}\n{}\n", stranger.id(), place.data_dir.display())).unwrap();
+    let started = embedded::start(&place.options).await;
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    let server = started.unwrap();
     assert_eq!(kept_row(&server).await, "still here");
     server.stop().await.unwrap();
 }
