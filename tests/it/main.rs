@@ -1,1 +1,11 @@
-//! tests
+//! Everything that needs more than one room, in one binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test may fail loudly, block, and be told by its environment where the database is"
+)]
+
+mod embedded;
+mod house;
+mod scripts;

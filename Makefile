@@ -1,0 +1,33 @@
+# What a developer types. `make` alone lists it.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fmt lint doc sqlx sqlx-check
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+setup: ## install what is missing (PostgreSQL's binaries); silent when nothing is
+	@scripts/setup.sh
+
+demo: setup ## Bellhop, its database and a sandbox marketplace on this machine; options in ARGS="…"
+	@cargo run --locked -- demo $(ARGS)
+
+test: setup ## every test, beside a private PostgreSQL; a filter in ARGS="…"
+	@scripts/test-database.sh cargo test --locked $(ARGS)
+
+check: fmt lint doc sqlx-check ## format, lints, documentation, query cache
+
+fmt:
+	@cargo fmt --check
+
+lint:
+	@cargo clippy --locked --all-targets -- -D warnings
+
+doc:
+	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+sqlx: setup ## refresh .sqlx after a query or a migration changed
+	@scripts/sqlx-cache.sh
+
+sqlx-check: setup
+	@scripts/sqlx-cache.sh --check
