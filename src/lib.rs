@@ -4,3 +4,5 @@
 
 /// The nouns: ids, events, the state machine of an installation, actions. No IO, no clock.
 pub mod domain;
+/// The decisions: rules, their conditions and texts. Pure.
+pub mod rules;
