@@ -2,8 +2,12 @@
 //!
 //! The rooms in reading order; imports only go down this list (ARCHITECTURE.md, "Floors").
 
+/// The marketplace in a box, for trying out and for tests. Shares no code with the rest.
+pub mod sandbox;
 /// HTTP in: the public doors, the operator listener.
 pub mod web;
+/// The loops: processor, executor, scheduler, pruner.
+pub mod workers;
 
 /// What is shared: pool, clients, rules, metrics, configuration.
 pub mod app;
@@ -13,10 +17,12 @@ pub mod intake;
 
 /// A private PostgreSQL cluster from the system's binaries, for when no database is configured.
 pub mod embedded;
-/// The way out: the marketplace's API.
+/// The way out to the marketplace: one builder per call, one client, errors named by what to do.
 pub mod marketplace;
-/// Other ways out: mail and signed webhooks.
+/// The other ways out: mail, and webhooks signed by the Standard Webhooks specification.
 pub mod notify;
+/// The decisions: rules, their conditions and texts. Pure.
+pub mod rules;
 /// The only SQL.
 pub mod store;
 
@@ -29,7 +35,3 @@ pub mod telemetry;
 
 /// The nouns: ids, events, the state machine of an installation, actions. No IO, no clock.
 pub mod domain;
-/// The way out to the marketplace: one builder per call, one client, errors named by what to do.
-pub mod marketplace;
-/// The other ways out: mail, and webhooks signed by the Standard Webhooks specification.
-pub mod notify;

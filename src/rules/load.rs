@@ -1,0 +1,251 @@
+use std::{ops::Range, time::Duration};
+
+use secrecy::SecretString;
+use toml::de::DeTable;
+
+use super::{
+    SourceFile,
+    condition::Condition,
+    duration,
+    facts::Facts,
+    mistake::{Mistake, Notebook, suggest},
+    rule::{Late, Mode, OncePer, Rule},
+    sample::Sample,
+    step::{ReadSecret, ReadStep, StepReader},
+    table::{Table, Text, shorten},
+    trigger::Trigger,
+};
+
+const KEYS: [&str; 10] = [
+    "name",
+    "on",
+    "before",
+    "once_per",
+    "when",
+    "mode",
+    "late",
+    "max_late",
+    "keep_after_uninstall",
+    "then",
+];
+
+const PLANNED_KEYS: [&str; 4] = ["cron", "for", "cap", "caps"];
+
+/// Largest file, in bytes.
+const LARGEST_FILE: usize = 1024 * 1024;
+
+const DEFAULT_MAX_LATE: Duration = Duration::from_secs(2 * 86_400);
+
+/// A rule that was read, where its name stands, and the secrets of its steps in their order.
+pub(super) struct ReadRule {
+    pub(super) rule: Rule,
+    pub(super) name_at: usize,
+    pub(super) secrets: Vec<Option<SecretString>>,
+}
+
+/// Reads one file. A rule with mistakes is left out of the answer.
+pub(super) fn read_file(file: &SourceFile, secrets: ReadSecret<'_>) -> (Vec<ReadRule>, Vec<Mistake>) {
+    let mut notebook = Notebook::new(file);
+    if file.text.len() > LARGEST_FILE {
+        notebook.note(0, "the file is larger than 1 MiB", "this is hardly a file of rules");
+        return (Vec::new(), notebook.into_mistakes());
+    }
+    let document = match DeTable::parse(&file.text) {
+        Ok(document) => document,
+        Err(error) => {
+            let at = error.span().map_or(0, |span| span.start);
+            let what = format!("this is not TOML: {}", error.message().replace('\n', ", "));
+            notebook.note(at, what, "correct the syntax");
+            return (Vec::new(), notebook.into_mistakes());
+        }
+    };
+    let top = Table::new(document.get_ref(), 0);
+    top.refuse_unknown(&["rule"], &[], &mut notebook);
+    let rules = top
+        .tables("rule", "[[rule]]", &mut notebook)
+        .iter()
+        .filter_map(|table| {
+            RuleReader {
+                table,
+                notebook: &mut notebook,
+                secrets,
+            }
+            .read()
+        })
+        .collect();
+    (rules, notebook.into_mistakes())
+}
+
+struct RuleReader<'r, 'f> {
+    table: &'r Table<'r>,
+    notebook: &'r mut Notebook<'f>,
+    secrets: ReadSecret<'r>,
+}
+
+impl RuleReader<'_, '_> {
+    fn read(mut self) -> Option<ReadRule> {
+        let before_reading = self.notebook.count();
+        self.table.refuse_unknown(&KEYS, &PLANNED_KEYS, self.notebook);
+        let name = self.name();
+        let trigger = self.trigger();
+        let sample = trigger.as_ref().map(Sample::of);
+        let facts = sample.as_ref().map(Sample::facts);
+        let when = self.when(facts.as_ref());
+        let once_per = self.word(
+            "once_per",
+            OncePer::parse,
+            OncePer::ALL.iter().map(|word| word.as_str()),
+            &[],
+        );
+        let mode = self.word(
+            "mode",
+            Mode::parse,
+            Mode::ALL.iter().map(|word| word.as_str()),
+            &["shadow"],
+        );
+        let late = self.word("late", Late::parse, Late::ALL.iter().map(|word| word.as_str()), &[]);
+        let max_late = self.duration("max_late").map(|(duration, _)| duration);
+        self.only_for_moments(trigger.as_ref());
+        let keep_after_uninstall = self.table.boolean("keep_after_uninstall", self.notebook);
+        let steps = self.steps(facts.as_ref());
+        if self.notebook.count() > before_reading {
+            return None;
+        }
+        let (name, name_at) = name?;
+        let (steps, secrets) = steps.into_iter().map(|read| (read.step, read.secret)).unzip();
+        let rule = Rule {
+            name,
+            trigger: trigger?,
+            once_per: once_per.unwrap_or(OncePer::Occurrence),
+            when,
+            mode: mode.unwrap_or(Mode::Live),
+            late: late.unwrap_or(Late::Run),
+            max_late: max_late.unwrap_or(DEFAULT_MAX_LATE),
+            keep_after_uninstall: keep_after_uninstall.unwrap_or(false),
+            steps,
+            file: self.notebook.file_name().to_owned(),
+            line: self.notebook.line_of(self.table.start),
+        };
+        Some(ReadRule { rule, name_at, secrets })
+    }
+
+    fn name(&mut self) -> Option<(String, usize)> {
+        let Text { value, span } = self
+            .table
+            .needed_text("name", "name = \"welcome-discount\"", self.notebook)?;
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if value.is_empty() || value.len() > 80 || !value.chars().all(plain) {
+            self.notebook.note(
+                span.start,
+                format!("`{}` cannot be the name of a rule", shorten(value)),
+                "use small letters, digits and `-`, at most 80",
+            );
+            return None;
+        }
+        Some((value.to_owned(), span.start))
+    }
+
+    fn trigger(&mut self) -> Option<Trigger> {
+        let on = self
+            .table
+            .needed_text("on", "on = \"installation.activated\"", self.notebook);
+        let before = self.duration("before");
+        let on = on?;
+        if on.value == "trial.ending" && self.table.has("before") && before.is_none() {
+            // Said already.
+            return None;
+        }
+        if let (Some((_, span)), true) = (&before, on.value != "trial.ending") {
+            let what = format!("`before` means nothing with `{}`", shorten(on.value));
+            self.notebook
+                .note(span.start, what, "remove it; it belongs to `trial.ending`");
+        }
+        match Trigger::parse(on.value, before.map(|(before, _)| before)) {
+            Ok(trigger) => Some(trigger),
+            Err((what, remedy)) => {
+                self.notebook.note(on.span.start, what, remedy);
+                None
+            }
+        }
+    }
+
+    fn when(&mut self, sample: Option<&Facts<'_>>) -> Option<Condition> {
+        let when = self.table.text("when", self.notebook)?;
+        match Condition::compile(when.value, sample?) {
+            Ok(condition) => Some(condition),
+            Err(refusals) => {
+                for refusal in refusals {
+                    self.notebook.note_inside(&when.span, when.value, refusal);
+                }
+                None
+            }
+        }
+    }
+
+    fn duration(&mut self, key: &str) -> Option<(Duration, Range<usize>)> {
+        let Text { value, span } = self.table.text(key, self.notebook)?;
+        match duration::parse(value) {
+            Ok(duration) => Some((duration, span)),
+            Err(remedy) => {
+                let what = format!("`{key}` is \"{}\"", shorten(value));
+                self.notebook.note(span.start, what, remedy);
+                None
+            }
+        }
+    }
+
+    fn word<T>(
+        &mut self,
+        key: &str,
+        parse: fn(&str) -> Option<T>,
+        valid: impl Iterator<Item = &'static str>,
+        planned: &[&str],
+    ) -> Option<T> {
+        let Text { value, span } = self.table.text(key, self.notebook)?;
+        let parsed = parse(value);
+        if parsed.is_none() {
+            let valid: Vec<&str> = valid.collect();
+            let (what, remedy) = if planned.contains(&value) {
+                (
+                    format!("`{key} = \"{value}\"` is not available in this version"),
+                    format!("possible are `{}`", valid.join("`, `")),
+                )
+            } else {
+                (format!("`{key}` is \"{}\"", shorten(value)), suggest(value, &valid))
+            };
+            self.notebook.note(span.start, what, remedy);
+        }
+        parsed
+    }
+
+    fn only_for_moments(&mut self, trigger: Option<&Trigger>) {
+        let Some(trigger) = trigger else { return };
+        if trigger.moment().is_some() {
+            return;
+        }
+        for key in ["late", "max_late"] {
+            if self.table.has(key) {
+                let what = format!("`{key}` means nothing with `{trigger}`");
+                let remedy = "remove it; it belongs to `trial.ending` and `trial.ended`";
+                self.notebook.note(self.table.place_of(key), what, remedy);
+            }
+        }
+    }
+
+    fn steps(&mut self, sample: Option<&Facts<'_>>) -> Vec<ReadStep> {
+        let tables = self.table.tables("then", "[[rule.then]]", self.notebook);
+        if !self.table.has("then") {
+            self.notebook.note(
+                self.table.start,
+                "the rule does nothing",
+                "add a `[[rule.then]]` with an `action`",
+            );
+        }
+        StepReader {
+            sample,
+            secrets: self.secrets,
+            notebook: self.notebook,
+        }
+        .read_all(&tables)
+    }
+}

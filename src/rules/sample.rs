@@ -1,0 +1,119 @@
+//! An event with everything known, for every trigger: conditions and texts are tried on it when
+//! rules are loaded, and its shape is the shape that paths are checked against.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rust_decimal::Decimal;
+
+use super::{
+    facts::{ApplicationView, EventView, Facts, Subject},
+    trigger::Trigger,
+};
+use crate::domain::{
+    event::{Kind, Source},
+    ids::{ApplicationId, EventId, LocationId, Place},
+    installation::{Installation, Status},
+    location::Location,
+    payment::{Payment, Periods},
+};
+
+/// Owns what the sample facts borrow.
+pub(super) struct Sample {
+    event: EventView,
+    installation: Installation,
+    location: Location,
+    application: ApplicationView,
+    now: DateTime<Utc>,
+}
+
+impl Sample {
+    pub(super) fn of(trigger: &Trigger) -> Self {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap_or_default();
+        let application_id = ApplicationId(1);
+        let location_id = LocationId(100_001);
+        let kind = trigger.sample_kind();
+        Self {
+            event: EventView {
+                id: EventId(1),
+                source: Source::Callback,
+                at: now,
+                subject: subject(trigger, &kind, now),
+                kind,
+            },
+            installation: Installation {
+                place: Place {
+                    application_id,
+                    location_id,
+                },
+                status: Status::Active,
+                generation: 1,
+                status_since: now,
+                connected_at: Some(now - TimeDelta::days(14)),
+                activated_at: Some(now - TimeDelta::days(14)),
+                periods: Periods {
+                    trial_ends_at: Some(now + TimeDelta::days(1)),
+                    paid_until: Some(now + TimeDelta::days(30)),
+                    has_paid: true,
+                },
+            },
+            location: location(location_id),
+            application: ApplicationView {
+                id: application_id,
+                name: "Example".to_owned(),
+            },
+            now,
+        }
+    }
+
+    pub(super) fn facts(&self) -> Facts<'_> {
+        Facts::new(
+            &self.event,
+            &self.installation,
+            &self.location,
+            &self.application,
+            self.now,
+        )
+    }
+}
+
+fn subject(trigger: &Trigger, kind: &Kind, now: DateTime<Utc>) -> Subject {
+    match (trigger, kind) {
+        (Trigger::Entity { .. }, _) => Subject::Entity {
+            resource_id: Some(1),
+            data: None,
+            digest: String::new(),
+        },
+        (Trigger::TrialEnding { before }, _) => Subject::Moment {
+            due_at: now,
+            before: *before,
+        },
+        (Trigger::Fixed(_), Kind::PaymentReceived | Kind::PaymentRefunded) => Subject::Payment(Payment {
+            id: Some(1),
+            amount: Decimal::new(99_090, 2),
+            currency: Some("EUR".to_owned()),
+            period_from: Some(now),
+            period_to: Some(now + TimeDelta::days(30)),
+            refunded: false,
+        }),
+        (Trigger::TrialEnded, _) => Subject::Moment {
+            due_at: now,
+            before: std::time::Duration::ZERO,
+        },
+        (Trigger::Fixed(_), _) => Subject::Status,
+    }
+}
+
+fn location(id: LocationId) -> Location {
+    Location {
+        id,
+        title: Some("Example".to_owned()),
+        email: Some("owner@example.com".to_owned()),
+        phone: Some("10000000001".to_owned()),
+        address: Some("1 Example Street".to_owned()),
+        country_id: Some(1),
+        country: Some("Example".to_owned()),
+        city_id: Some(1),
+        city: Some("Example".to_owned()),
+        timezone_name: Some("Europe/Berlin".to_owned()),
+        currency: Some("€".to_owned()),
+    }
+}

@@ -1,0 +1,152 @@
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::mistake::{Notebook, suggest};
+
+/// A table of a rule file with the places of its values. Every reader notes what is wrong and
+/// answers `None`, so that reading goes on to the next mistake.
+#[derive(Clone)]
+pub(super) struct Table<'t> {
+    entries: &'t DeTable<'t>,
+    /// Where the table begins, for what is missing.
+    pub(super) start: usize,
+}
+
+/// A text and where it stands, quotes included.
+#[derive(Debug, Clone)]
+pub(super) struct Text<'t> {
+    pub(super) value: &'t str,
+    pub(super) span: Range<usize>,
+}
+
+impl<'t> Table<'t> {
+    pub(super) fn new(entries: &'t DeTable<'t>, start: usize) -> Self {
+        Self { entries, start }
+    }
+
+    fn value(&self, key: &str) -> Option<(&'t DeValue<'t>, Range<usize>)> {
+        let (_, value) = self.entries.iter().find(|(name, _)| name.get_ref() == key)?;
+        Some((value.get_ref(), value.span()))
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.value(key).is_some()
+    }
+
+    /// Where the key is written; the start of the table when it is not.
+    pub(super) fn place_of(&self, key: &str) -> usize {
+        self.entries
+            .keys()
+            .find(|name| name.get_ref() == key)
+            .map_or(self.start, |name| name.span().start)
+    }
+
+    /// Notes every key that is not valid here; `planned` ones are words of later versions.
+    pub(super) fn refuse_unknown(&self, valid: &[&str], planned: &[&str], notebook: &mut Notebook<'_>) {
+        for key in self.entries.keys() {
+            let word: &str = key.get_ref();
+            if planned.contains(&word) {
+                notebook.note(
+                    key.span().start,
+                    format!("`{word}` is not available in this version"),
+                    "remove it",
+                );
+            } else if !valid.contains(&word) {
+                notebook.note(
+                    key.span().start,
+                    format!("unknown key `{}`", shorten(word)),
+                    suggest(word, valid),
+                );
+            }
+        }
+    }
+
+    pub(super) fn text(&self, key: &str, notebook: &mut Notebook<'_>) -> Option<Text<'t>> {
+        let (value, span) = self.value(key)?;
+        match value {
+            DeValue::String(value) => Some(Text { value, span }),
+            other => self.wrong(key, other, "a text in quotes", notebook),
+        }
+    }
+
+    /// A text that must be there.
+    pub(super) fn needed_text(&self, key: &str, example: &str, notebook: &mut Notebook<'_>) -> Option<Text<'t>> {
+        if !self.has(key) {
+            notebook.note(self.start, format!("`{key}` is missing"), format!("add `{example}`"));
+        }
+        self.text(key, notebook)
+    }
+
+    pub(super) fn boolean(&self, key: &str, notebook: &mut Notebook<'_>) -> Option<bool> {
+        match self.value(key)?.0 {
+            DeValue::Boolean(value) => Some(*value),
+            other => self.wrong(key, other, "true or false", notebook),
+        }
+    }
+
+    /// A number as it is written, so that no digit is lost.
+    pub(super) fn number(&self, key: &str, notebook: &mut Notebook<'_>) -> Option<String> {
+        match self.value(key)?.0 {
+            DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+            DeValue::Float(number) => Some(number.as_str().to_owned()),
+            other => self.wrong(key, other, "a number", notebook),
+        }
+    }
+
+    /// The tables of a `[[list]]`.
+    pub(super) fn tables(&self, key: &str, header: &str, notebook: &mut Notebook<'_>) -> Vec<Table<'t>> {
+        let Some((value, span)) = self.value(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(list) = value else {
+            notebook.note(
+                self.place_of(key),
+                format!("`{key}` is a list of tables"),
+                format!("write `{header}` with two brackets on each side"),
+            );
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for element in list.iter() {
+            match element.get_ref() {
+                DeValue::Table(entries) => tables.push(Table::new(entries, element.span().start)),
+                other => notebook.note(
+                    element.span().start.max(span.start),
+                    format!("`{key}` is a list of tables, but this is {}", kind(other)),
+                    format!("write `{header}`"),
+                ),
+            }
+        }
+        tables
+    }
+
+    fn wrong<T>(&self, key: &str, found: &DeValue<'_>, wanted: &str, notebook: &mut Notebook<'_>) -> Option<T> {
+        let at = self.value(key).map_or(self.start, |(_, span)| span.start);
+        notebook.note(
+            at,
+            format!("`{key}` is {}", kind(found)),
+            format!("it must be {wanted}"),
+        );
+        None
+    }
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// A word for a message: what somebody pasted by accident does not fill the screen.
+pub(super) fn shorten(word: &str) -> String {
+    if word.chars().count() <= 60 {
+        return word.to_owned();
+    }
+    word.chars().take(57).chain("...".chars()).collect()
+}
