@@ -1,0 +1,203 @@
+//! Bad days on demand (contract 10, point 6).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A fault ordered for the next calls.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// The call it applies to: a name as in the call log, `*` for every call of the
+    /// marketplace's API, or one of the deliveries `callback`, `callback.freeze` (and
+    /// `uninstall`, `payment`), `event`, `event.record` (and other resources), `inbox`,
+    /// `inbox.{name}`.
+    pub call: String,
+    /// What happens.
+    pub kind: FaultKind,
+    /// The status answered; each kind has its own default.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// Seconds in `Retry-After`.
+    #[serde(default)]
+    pub retry_after: Option<u64>,
+    /// How many calls it hits; default 1.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// Whether the call takes effect all the same; each kind has its own default.
+    #[serde(default)]
+    pub after_effect: Option<bool>,
+    /// How long a timeout hangs; default one minute.
+    #[serde(default)]
+    pub hang_seconds: Option<u64>,
+}
+
+impl Fault {
+    /// A fault for the next call of that name.
+    pub fn new(call: impl Into<String>, kind: FaultKind) -> Self {
+        Self {
+            call: call.into(),
+            kind,
+            status: None,
+            retry_after: None,
+            times: None,
+            after_effect: None,
+            hang_seconds: None,
+        }
+    }
+
+    /// The same fault for the next `times` calls.
+    #[must_use]
+    pub fn times(self, times: u32) -> Self {
+        Self {
+            times: Some(times),
+            ..self
+        }
+    }
+
+    /// The same fault with another status.
+    #[must_use]
+    pub fn status(self, status: u16) -> Self {
+        Self {
+            status: Some(status),
+            ..self
+        }
+    }
+
+    /// The same fault, with the call taking effect or not.
+    #[must_use]
+    pub fn after_effect(self, after_effect: bool) -> Self {
+        Self {
+            after_effect: Some(after_effect),
+            ..self
+        }
+    }
+
+    /// The same fault with a `Retry-After`.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self {
+            retry_after: Some(seconds),
+            ..self
+        }
+    }
+
+    /// Whether the call does what it should before the fault shows.
+    pub(super) fn takes_effect(&self) -> bool {
+        self.after_effect.unwrap_or(match self.kind {
+            FaultKind::Html
+            | FaultKind::Empty
+            | FaultKind::TimeoutAfterEffect
+            | FaultKind::MetaList
+            | FaultKind::MetaObject
+            | FaultKind::Duplicate => true,
+            FaultKind::Status
+            | FaultKind::SuccessFalse
+            | FaultKind::TimeoutBefore
+            | FaultKind::RateLimited
+            | FaultKind::DropConnection
+            | FaultKind::Lost => false,
+        })
+    }
+
+    /// How long a timeout hangs.
+    pub(super) fn hang(&self) -> Duration {
+        Duration::from_secs(self.hang_seconds.unwrap_or(60))
+    }
+}
+
+/// What a fault does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// Answers `status` (default 500) with the generic envelope.
+    Status,
+    /// Takes effect and answers HTML with 200.
+    Html,
+    /// Takes effect and answers without a body.
+    Empty,
+    /// Answers 200 with `success: false`, without effect.
+    SuccessFalse,
+    /// Takes effect and answers nothing for a minute.
+    TimeoutAfterEffect,
+    /// Answers nothing for a minute, without effect.
+    TimeoutBefore,
+    /// Takes effect; `meta` is `[]`.
+    MetaList,
+    /// Takes effect; `meta` is `{}`.
+    MetaObject,
+    /// Answers 429, with `Retry-After` when `retry_after` is given.
+    RateLimited,
+    /// Closes the connection without an answer; without effect unless `after_effect`.
+    DropConnection,
+    /// Deliveries only: it is never sent.
+    Lost,
+    /// Deliveries only: it is sent twice.
+    Duplicate,
+}
+
+impl FaultKind {
+    /// The word of the control API.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Html => "html",
+            Self::Empty => "empty",
+            Self::SuccessFalse => "success_false",
+            Self::TimeoutAfterEffect => "timeout_after_effect",
+            Self::TimeoutBefore => "timeout_before",
+            Self::MetaList => "meta_list",
+            Self::MetaObject => "meta_object",
+            Self::RateLimited => "rate_limited",
+            Self::DropConnection => "drop_connection",
+            Self::Lost => "lost",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}
+
+/// The faults not used up yet, in the order they were ordered.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Vec<(Fault, u32)>);
+
+impl Faults {
+    pub(super) fn add(&mut self, fault: Fault) {
+        let times = fault.times.unwrap_or(1);
+        if times > 0 {
+            self.0.push((fault, times));
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn left(&self) -> Vec<Fault> {
+        let left = |(fault, times): &(Fault, u32)| fault.clone().times(*times);
+        self.0.iter().map(left).collect()
+    }
+
+    /// Uses up one fault for a call of the API.
+    pub(super) fn take_for_call(&mut self, name: &str) -> Option<Fault> {
+        self.take(|call| call == name || call == "*")
+    }
+
+    /// Uses up one fault for a delivery or an inbox, whose names are `kind.detail`.
+    pub(super) fn take_for(&mut self, kind: &str, detail: &str) -> Option<Fault> {
+        self.take(|call| match call.split_once('.') {
+            Some((k, d)) => k == kind && d == detail,
+            None => call == kind,
+        })
+    }
+
+    fn take(&mut self, fits: impl Fn(&str) -> bool) -> Option<Fault> {
+        let at = self.0.iter().position(|(fault, _)| fits(&fault.call))?;
+        let (fault, left) = &mut self.0[at];
+        let fault = fault.clone();
+        *left -= 1;
+        if *left == 0 {
+            self.0.remove(at);
+        }
+        Some(fault)
+    }
+}

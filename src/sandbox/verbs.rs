@@ -1,0 +1,343 @@
+//! The control verbs: what owners, time and bad luck do. The HTTP control API calls the same
+//! methods. A verb that causes callbacks comes back when they were sent.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Months, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Sandbox;
+use super::callbacks::PaidPeriod;
+use super::calls::Calls;
+use super::dates;
+use super::events::{Change, Manner};
+use super::faults::Fault;
+use super::inbox::Received;
+use super::lifecycle::NewPayment;
+use super::links::{Origin, Source, Status};
+use super::locations::Location;
+use super::mailbox::Mail;
+use super::options::Application;
+use super::sender::Sent;
+use super::state::{Key, State};
+use super::truth::{LinkTruth, Truth};
+
+/// An application at a location.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Application.
+    pub application_id: i64,
+    /// Location.
+    pub location_id: i64,
+}
+
+impl Place {
+    fn key(self) -> Key {
+        (self.application_id, self.location_id)
+    }
+}
+
+/// The owner pays through the platform.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pay {
+    /// Application; may be left out when `link` is given.
+    pub application_id: i64,
+    /// Location; may be left out when `link` is given.
+    pub location_id: i64,
+    /// What is bought; default what the link says, else the first option of the first tariff.
+    pub tariff_option_id: Option<i64>,
+    /// What is paid; default the price less the discount.
+    pub amount: Option<f64>,
+    /// Percent; default what the link says, else the stored discount.
+    pub discount: Option<f64>,
+    /// A payment link made by M4: application, location, option and discount are its own.
+    pub link: Option<String>,
+}
+
+/// What came of a payment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Paid {
+    /// Payment id.
+    pub payment_id: i64,
+    /// What was paid.
+    pub amount: serde_json::Number,
+    /// Start of the period.
+    pub period_from: DateTime<Utc>,
+    /// End of the period.
+    pub period_to: DateTime<Utc>,
+}
+
+impl Sandbox {
+    /// Adds or replaces a location.
+    pub async fn put_location(&self, location: Location) -> Result<()> {
+        if location.id <= 0 {
+            bail!("a location needs a positive id");
+        }
+        if location.timezone_name.parse::<chrono_tz::Tz>().is_err() {
+            bail!(
+                "{:?} is not the name of a time zone",
+                location.timezone_name
+            );
+        }
+        self.lock().put_location(location);
+        Ok(())
+    }
+
+    /// Adds or replaces an application.
+    pub async fn put_application(&self, application: Application) -> Result<()> {
+        if application.id <= 0 {
+            bail!("an application needs a positive id");
+        }
+        self.lock().applications.insert(application.id, application);
+        Ok(())
+    }
+
+    /// The owner uninstalls: the link ends, and the application is called back.
+    pub async fn disconnect(&self, place: Place) -> Result<()> {
+        self.act(|state, now| {
+            if state.uninstall(place.key(), Source::Marketplace, now) {
+                Ok(())
+            } else {
+                bail!("the application is not connected at this location")
+            }
+        })
+        .await
+    }
+
+    /// Ends the running period now: the link is frozen, and the application is called back.
+    pub async fn freeze(&self, place: Place) -> Result<()> {
+        self.act(|state, now| {
+            let link = state
+                .links
+                .get_mut(&place.key())
+                .context("never connected")?;
+            if link.status != Status::Active {
+                bail!("only an active link can be frozen");
+            }
+            link.cut_periods(now);
+            state.freeze(place.key(), now);
+            Ok(())
+        })
+        .await
+    }
+
+    /// The owner pays through the platform: the period is recorded from the end of the last
+    /// one (or now, if later), a frozen link works again, and the application is told by a
+    /// signed callback.
+    pub async fn pay(&self, pay: Pay) -> Result<Paid> {
+        self.act(|state, now| state.platform_payment(&pay, now))
+            .await
+    }
+
+    /// Gives a payment back, as the owner's side would. A running period ends the link later.
+    pub async fn refund(&self, payment_id: i64) -> Result<()> {
+        self.act(|state, now| {
+            let found = state.refund(payment_id, now);
+            found
+                .map(|_| ())
+                .context("there is no such payment to give back")
+        })
+        .await
+    }
+
+    /// An entity changed. Answers the number of deliveries queued.
+    pub async fn change(&self, change: Change) -> Result<usize> {
+        let delivery = &self.world.delivery;
+        let manner = Manner {
+            delay: TimeDelta::from_std(delivery.delay)?,
+            hook_id: delivery.hook_id,
+            array: delivery.array,
+        };
+        let queued = self
+            .act(|state, now| Ok(state.change(&change, manner, now)))
+            .await?;
+        self.send_due_events();
+        Ok(queued)
+    }
+
+    /// Time passes: every stored date moves into the past, and what became due happens.
+    pub async fn advance(&self, by: Duration) -> Result<()> {
+        let by = TimeDelta::from_std(by)?;
+        if by > TimeDelta::days(36_500) {
+            bail!("a hundred years at most");
+        }
+        self.act(|state, now| {
+            state.age(by);
+            state.sweep(now);
+            Ok(())
+        })
+        .await?;
+        self.send_due_events();
+        Ok(())
+    }
+
+    /// Waits until nothing is queued or under way, also the delay of entity events.
+    pub async fn settle(&self) -> Result<()> {
+        loop {
+            let queued = {
+                let state = self.lock();
+                let queued = state.callbacks.len() + state.events.len();
+                queued + self.world.in_flight.load(Ordering::SeqCst)
+            };
+            if queued == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Orders a fault for the next calls of a name.
+    pub async fn fail(&self, fault: Fault) -> Result<()> {
+        self.lock().faults.add(fault);
+        Ok(())
+    }
+
+    /// The faults not used up yet.
+    pub async fn faults(&self) -> Vec<Fault> {
+        self.lock().faults.left()
+    }
+
+    /// Forgets all faults.
+    pub async fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// Everything the sandbox knows.
+    pub async fn truth(&self) -> Truth {
+        self.lock().truth()
+    }
+
+    /// What is known of one application at one location.
+    pub async fn link(&self, application_id: i64, location_id: i64) -> Option<LinkTruth> {
+        self.lock().link_truth((application_id, location_id))
+    }
+
+    /// The calls that came, in order.
+    pub async fn calls(&self) -> Calls {
+        self.lock().calls.report()
+    }
+
+    /// Forgets the calls and the deliveries so far.
+    pub async fn reset_calls(&self) {
+        let mut state = self.lock();
+        state.calls.clear();
+        state.sent.clear();
+    }
+
+    /// How every callback and entity event fared, in order of their ends.
+    pub async fn deliveries(&self) -> Vec<Sent> {
+        self.lock().sent.to_vec()
+    }
+
+    /// The mails the mailbox took.
+    pub async fn mails(&self) -> Vec<Mail> {
+        self.lock().mails.to_vec()
+    }
+
+    /// The requests the inboxes took.
+    pub async fn inbox(&self) -> Vec<Received> {
+        self.lock().inbox.to_vec()
+    }
+
+    /// Changes the state and waits until the callbacks it caused were sent.
+    pub(super) async fn act<T>(
+        &self,
+        change: impl FnOnce(&mut State, DateTime<Utc>) -> Result<T>,
+    ) -> Result<T> {
+        let done = change(&mut self.lock(), Utc::now());
+        for callback in self.send_callbacks() {
+            // A callback that panicked or was cut off is missing in the deliveries.
+            let _ = callback.await;
+        }
+        done
+    }
+}
+
+impl State {
+    fn platform_payment(&mut self, pay: &Pay, now: DateTime<Utc>) -> Result<Paid> {
+        let (key, link_option, link_discount) = match &pay.link {
+            Some(url) => self.payment_link(url)?,
+            None => ((pay.application_id, pay.location_id), None, None),
+        };
+        let application = self
+            .applications
+            .get(&key.0)
+            .context("unknown application")?;
+        let link = self.links.get(&key).context("never connected")?;
+        match link.status {
+            Status::Active | Status::Freezed | Status::Disabled => {}
+            Status::Pending | Status::Uninstalled => bail!("not connected"),
+        }
+        let wanted = pay.tariff_option_id.or(link_option);
+        let mut options = application
+            .tariffs
+            .iter()
+            .flat_map(|tariff| &tariff.options);
+        let option = options
+            .find(|option| wanted.is_none_or(|id| id == option.id))
+            .cloned();
+        let stored = link.discount.filter(|percent| *percent > 0.0);
+        let discount = pay.discount.or(link_discount).or(stored);
+        let price = option.as_ref().map(|option| {
+            let price = option.overall_price * (1.0 - discount.unwrap_or(0.0) / 100.0);
+            (price * 100.0).round() / 100.0
+        });
+        let amount = pay
+            .amount
+            .or(price)
+            .context("no such tariff option: give an amount")?;
+        let amount = dates::number(amount);
+        let from = link.paid_until().map_or(now, |end| end.max(now));
+        let months = option
+            .as_ref()
+            .map_or(1, |option| option.duration_in_months);
+        let to = from
+            .checked_add_months(Months::new(months))
+            .context("too long a period")?;
+        let currency_iso = match &option {
+            Some(option) => option.currency_iso.clone(),
+            None => self.location(key.1).currency.clone(),
+        };
+        let zone = self.location(key.1).zone();
+        let payment = NewPayment {
+            sum: amount.clone(),
+            currency_iso: currency_iso.clone(),
+            paid_at: now,
+            from,
+            to,
+            origin: Origin::Platform,
+        };
+        let payment_id = self.paid(key, payment, Source::Marketplace, now);
+        let date = |at| dates::print(at, zone, self.terms.payment_dates);
+        let period = PaidPeriod {
+            payment_id,
+            amount: amount.clone(),
+            currency_iso,
+            discount: discount.map(dates::number),
+            period_from: date(from),
+            period_to: date(to),
+            payment_date: date(now),
+            tariff_option_id: option.map(|option| option.id),
+        };
+        self.announce_payment(key, &period);
+        Ok(Paid {
+            payment_id,
+            amount,
+            period_from: from,
+            period_to: to,
+        })
+    }
+
+    /// Finds a payment link among those made.
+    fn payment_link(&self, url: &str) -> Result<(Key, Option<i64>, Option<f64>)> {
+        let found = self.links.iter().find_map(|(key, link)| {
+            let made = link.payment_links.iter().find(|made| made.url == url)?;
+            Some((*key, made.tariff_option_id, made.discount))
+        });
+        found.context("the marketplace made no such payment link")
+    }
+}
