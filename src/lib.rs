@@ -35,5 +35,3 @@ pub mod telemetry;
 
 /// The nouns: ids, events, the state machine of an installation, actions. No IO, no clock.
 pub mod domain;
-/// The marketplace in a box, for the demo, for partners and for tests.
-pub mod sandbox;

@@ -8,7 +8,6 @@ use url::Url;
 
 use super::{
     answer::{self, Answer},
-    brand::Brand,
     call::{Base, Call, CallName, Lane, Method},
     error::Error,
     redact::Redactor,
@@ -25,8 +24,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Where the marketplace is and who we are there.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// Whose marketplace.
-    pub brand: Brand,
     /// For installation and lifecycle.
     pub partner_base: Url,
     /// For tariffs, discounts, links, channels.
@@ -91,7 +88,6 @@ pub struct Exchange {
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
-    brand: Brand,
     partner_base: String,
     billing_base: String,
     api_base: String,
@@ -123,7 +119,6 @@ impl Client {
             .transpose()?;
         Ok(Self {
             http: http_client(&endpoint)?,
-            brand: endpoint.brand,
             partner_base: base(&endpoint.partner_base)?,
             billing_base: base(&endpoint.billing_base)?,
             api_base: base(&endpoint.api_base)?,
@@ -135,11 +130,6 @@ impl Client {
                     .chain(endpoint.user_token.as_ref()),
             ),
         })
-    }
-
-    /// Whose marketplace this is.
-    pub fn brand(&self) -> Brand {
-        self.brand
     }
 
     /// Sends a call once: no repetition, no redirect followed. Tells what was seen, and what it

@@ -7,8 +7,6 @@
 
 /// What came back, judged: the one table from answers to values and errors.
 pub mod answer;
-/// The two brands and where they live.
-pub mod brand;
 /// What a request is, before it is sent.
 pub mod call;
 /// The vendor's calls, one file per family.

@@ -92,11 +92,7 @@ impl<'a> Check<'a> {
     }
 
     /// A required integer of the query.
-    pub(super) fn integer_parameter(
-        &mut self,
-        name: &str,
-        range: std::ops::RangeInclusive<i64>,
-    ) -> i64 {
+    pub(super) fn integer_parameter(&mut self, name: &str, range: std::ops::RangeInclusive<i64>) -> i64 {
         let value = self.ask.parameter(name).and_then(|text| text.parse().ok());
         match value {
             Some(value) if range.contains(&value) => value,
@@ -118,18 +114,12 @@ impl<'a> Check<'a> {
     /// 422 with the errors as an object, as `update_channel` prints them.
     pub(super) fn done_as_object(self, brand: Brand) -> Result<(), Answer> {
         self.finish(brand, |errors| {
-            let pairs = errors
-                .iter()
-                .map(|(field, why)| (field.clone(), json!([why])));
+            let pairs = errors.iter().map(|(field, why)| (field.clone(), json!([why])));
             Value::Object(pairs.collect())
         })
     }
 
-    fn finish(
-        self,
-        brand: Brand,
-        print: impl Fn(&[(String, String)]) -> Value,
-    ) -> Result<(), Answer> {
+    fn finish(self, brand: Brand, print: impl Fn(&[(String, String)]) -> Value) -> Result<(), Answer> {
         if self.errors.is_empty() {
             return Ok(());
         }

@@ -9,8 +9,7 @@ use super::state::{Key, State};
 
 /// Lower-case hex of HMAC-SHA256: both signatures of the contract are made by it.
 pub(super) fn sign(key: &str, text: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
-        .expect("HMAC-SHA256 takes a key of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC-SHA256 takes a key of any length");
     mac.update(text);
     hex::encode(mac.finalize().into_bytes())
 }
@@ -60,12 +59,7 @@ pub(super) fn payment(key: Key, token: &str, paid: &PaidPeriod) -> Map<String, V
 }
 
 /// Signs a payment over the literal text of its numbers, as the body prints them.
-pub(super) fn payment_sign(
-    token: &str,
-    location_id: i64,
-    amount: &Number,
-    discount: Option<&Number>,
-) -> String {
+pub(super) fn payment_sign(token: &str, location_id: i64, amount: &Number, discount: Option<&Number>) -> String {
     let mut text = format!("salon_id={location_id}&amount={amount}");
     if let Some(discount) = discount {
         text.push_str(&format!("&discount={discount}"));
@@ -77,14 +71,11 @@ impl State {
     /// Queues a callback for the application's callback URL.
     pub(super) fn call_back(&mut self, key: Key, event: &str, body: Map<String, Value>) {
         let url = match self.applications.get(&key.0) {
-            Some(application) if !application.callback_url.is_empty() => {
-                application.callback_url.clone()
-            }
+            Some(application) if !application.callback_url.is_empty() => application.callback_url.clone(),
             _ => return,
         };
         let body = Value::Object(body).to_string();
-        self.callbacks
-            .push(Outgoing::callback(key, event, url, body));
+        self.callbacks.push(Outgoing::callback(key, event, url, body));
     }
 }
 

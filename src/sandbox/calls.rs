@@ -179,13 +179,7 @@ impl Calls {
 
 /// Fields of bodies that hold credentials.
 fn mask(body: &mut Value) {
-    for field in [
-        "api_key",
-        "secret_key",
-        "login",
-        "crm_token",
-        "partner_token",
-    ] {
+    for field in ["api_key", "secret_key", "login", "crm_token", "partner_token"] {
         if let Some(value) = body.get_mut(field) {
             *value = Value::from("***");
         }

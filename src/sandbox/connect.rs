@@ -80,9 +80,7 @@ impl Sandbox {
     }
 
     async fn visit(&self, connect: Connect, consent: bool) -> Result<Connected> {
-        let visited = self
-            .act(|state, now| state.visit(&connect, consent, now))
-            .await;
+        let visited = self.act(|state, now| state.visit(&connect, consent, now)).await;
         let mut connected = visited?;
         if let (true, Some(url)) = (connect.follow, &connected.redirect_url) {
             connected.followed = Some(self.follow(url.clone()).await?);
@@ -99,9 +97,7 @@ impl Sandbox {
             let header = answer.headers().get("location");
             Ok::<_, reqwest::Error>(Followed {
                 status: answer.status().as_u16(),
-                location: header
-                    .and_then(|value| value.to_str().ok())
-                    .map(str::to_owned),
+                location: header.and_then(|value| value.to_str().ok()).map(str::to_owned),
                 body: answer.text().await?,
             })
         });
@@ -139,18 +135,12 @@ impl State {
             if consent {
                 return state.consent(key, now);
             }
-            state
-                .links
-                .get(&key)
-                .map_or(Status::Uninstalled, |link| link.status)
+            state.links.get(&key).map_or(Status::Uninstalled, |link| link.status)
         };
         let mut links = Vec::new();
         for &location_id in &connect.location_ids {
             let status = status(self, location_id);
-            links.push(Connection {
-                location_id,
-                status,
-            });
+            links.push(Connection { location_id, status });
         }
         Ok(Connected {
             redirect_url,

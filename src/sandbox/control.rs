@@ -16,22 +16,13 @@ use super::envelope::Answer;
 /// The verbs, as `GET /_sandbox` lists them.
 const VERBS: [(&str, &str); 20] = [
     ("POST applications", "add or replace an application"),
-    (
-        "POST locations",
-        "add or replace a location; only the id is required",
-    ),
+    ("POST locations", "add or replace a location; only the id is required"),
     (
         "POST connect",
         "the owner consents {application_id, location_ids, user?, shape?, follow?}",
     ),
-    (
-        "POST open",
-        "the card is opened again: as connect, without a change",
-    ),
-    (
-        "POST disconnect",
-        "the owner uninstalls {application_id, location_id}",
-    ),
+    ("POST open", "the card is opened again: as connect, without a change"),
+    ("POST disconnect", "the owner uninstalls {application_id, location_id}"),
     (
         "POST pay",
         "the owner pays through the platform {application_id, location_id, tariff_option_id?, amount?, discount?} or {link}",
@@ -75,10 +66,7 @@ struct Span {
 
 impl Span {
     fn duration(&self) -> Result<Duration> {
-        let hours = self
-            .days
-            .checked_mul(24)
-            .and_then(|days| days.checked_add(self.hours));
+        let hours = self.days.checked_mul(24).and_then(|days| days.checked_add(self.hours));
         let seconds = hours.and_then(|hours| hours.checked_mul(3600));
         let seconds = seconds.and_then(|seconds| seconds.checked_add(self.seconds));
         let seconds = seconds.context("too long a time")?;
@@ -97,26 +85,22 @@ struct Refund {
 /// A resource for one verb with a body.
 macro_rules! post {
     ($path:literal, $sandbox:ident, $body:ident => $call:expr) => {
-        web::resource($path).route(web::post().to(
-            |$sandbox: Data<Sandbox>, body: Bytes| async move {
-                answered(
-                    async {
-                        let $body = parsed(&body)?;
-                        $call.await
-                    }
-                    .await,
-                )
-            },
-        ))
+        web::resource($path).route(web::post().to(|$sandbox: Data<Sandbox>, body: Bytes| async move {
+            answered(
+                async {
+                    let $body = parsed(&body)?;
+                    $call.await
+                }
+                .await,
+            )
+        }))
     };
 }
 
 /// A resource for one verb that only reads.
 macro_rules! get {
     ($path:literal, $sandbox:ident => $call:expr) => {
-        web::resource($path).route(
-            web::get().to(|$sandbox: Data<Sandbox>| async move { answered(Ok($call.await)) }),
-        )
+        web::resource($path).route(web::get().to(|$sandbox: Data<Sandbox>| async move { answered(Ok($call.await)) }))
     };
 }
 
@@ -158,19 +142,12 @@ async fn verbs() -> HttpResponse {
 }
 
 async fn nowhere() -> HttpResponse {
-    Answer::json(
-        404,
-        json!({"error": "no such verb; GET /_sandbox lists them"}),
-    )
-    .into_response()
+    Answer::json(404, json!({"error": "no such verb; GET /_sandbox lists them"})).into_response()
 }
 
 fn faults() -> Resource {
     post!("/faults", sandbox, body => sandbox.fail(body))
-        .route(
-            web::get()
-                .to(|sandbox: Data<Sandbox>| async move { answered(Ok(sandbox.faults().await)) }),
-        )
+        .route(web::get().to(|sandbox: Data<Sandbox>| async move { answered(Ok(sandbox.faults().await)) }))
         .route(web::delete().to(|sandbox: Data<Sandbox>| async move {
             sandbox.clear_faults().await;
             answered(Ok(()))

@@ -27,10 +27,7 @@ pub(super) fn countries() -> Answer {
 
 /// The cities, by country, with the city of one location whatever its country.
 pub(super) fn cities(state: &State, ask: &Ask) -> Answer {
-    let number = |name: &str| {
-        ask.parameter(name)
-            .and_then(|text| text.parse::<i64>().ok())
-    };
+    let number = |name: &str| ask.parameter(name).and_then(|text| text.parse::<i64>().ok());
     let country = number("country_id");
     let own = number("company_id").and_then(|id| state.locations.get(&id));
     let known = [

@@ -7,13 +7,7 @@ use super::dates;
 use super::locations::Location;
 
 /// An invented entity. A resource nobody knows has only an id.
-pub(super) fn sample(
-    resource: &str,
-    id: i64,
-    status: &str,
-    location: &Location,
-    now: DateTime<Utc>,
-) -> Value {
+pub(super) fn sample(resource: &str, id: i64, status: &str, location: &Location, now: DateTime<Utc>) -> Value {
     let frame = Frame {
         id,
         status,

@@ -148,10 +148,7 @@ impl Message {
             Self::ApplicationNotFound => ("Application not found", "Приложение не найдено"),
             Self::AggregatorNotFound => ("Aggregator not found", "Агрегатор не найден"),
             Self::NoUser => ("No user ID specified", "Не указан пользователь"),
-            Self::NoRights => (
-                "No rights to manage the location",
-                "Нет прав на управление филиалом",
-            ),
+            Self::NoRights => ("No rights to manage the location", "Нет прав на управление филиалом"),
             Self::Error => ("An error has occurred", "Произошла ошибка"),
         };
         match brand {

@@ -78,12 +78,10 @@ impl Change {
         if let Some(raw) = &self.raw_body {
             return vec![raw.clone()];
         }
-        let first = self
-            .resource_id
-            .unwrap_or_else(|| match self.resource.as_str() {
-                "salon" | "company" => location.id,
-                _ => fastrand::i64(1_000_000_000..2_000_000_000),
-            });
+        let first = self.resource_id.unwrap_or_else(|| match self.resource.as_str() {
+            "salon" | "company" => location.id,
+            _ => fastrand::i64(1_000_000_000..2_000_000_000),
+        });
         let burst = i64::from(self.burst.unwrap_or(1));
         let events: Vec<Value> = (first..first + burst)
             .map(|id| {
@@ -127,10 +125,7 @@ impl State {
                 continue;
             };
             let key = (application, location.id);
-            let active = self
-                .links
-                .get(&key)
-                .is_some_and(|link| link.status == Status::Active);
+            let active = self.links.get(&key).is_some_and(|link| link.status == Status::Active);
             let own = change.by_application == Some(application);
             if !active || !hook.wants(&change.resource) || (own && !hook.self_sending) {
                 continue;

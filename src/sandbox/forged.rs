@@ -101,10 +101,7 @@ impl Forged {
         body.extend(self.fields.clone());
         if self.string_ids {
             for name in ["salon_id", "application_id"] {
-                let text = body
-                    .get(name)
-                    .and_then(Value::as_number)
-                    .map(Number::to_string);
+                let text = body.get(name).and_then(Value::as_number).map(Number::to_string);
                 if let Some(text) = text {
                     body.insert(name.to_owned(), json!(text));
                 }
@@ -125,16 +122,10 @@ impl Sandbox {
         self.act(|state, _| {
             let application = state.applications.get(&forged.application_id);
             let configured = application.map(|application| application.callback_url.clone());
-            let url = forged
-                .url
-                .clone()
-                .or(configured)
-                .context("unknown application")?;
+            let url = forged.url.clone().or(configured).context("unknown application")?;
             let body = forged.body(&state.partner_token);
             let key = (forged.application_id, forged.location_id);
-            state
-                .callbacks
-                .push(Outgoing::callback(key, &forged.event, url, body));
+            state.callbacks.push(Outgoing::callback(key, &forged.event, url, body));
             Ok(())
         })
         .await

@@ -45,10 +45,7 @@ pub struct Hook {
 impl Hook {
     /// An address as an activation subscribes it: everything but loyalty cards.
     pub(super) fn subscribed(url: String, application_id: Option<i64>) -> Self {
-        let flags = FLAGS
-            .into_iter()
-            .map(|flag| (flag, flag != "loyalty_card"))
-            .collect();
+        let flags = FLAGS.into_iter().map(|flag| (flag, flag != "loyalty_card")).collect();
         Self {
             url,
             application_id,
@@ -77,10 +74,7 @@ impl Hook {
             let on = self.flags.get(flag).copied().unwrap_or(false);
             printed.insert(flag.to_owned(), json!(u8::from(on)));
         }
-        printed.insert(
-            "self_sending".to_owned(),
-            json!(u8::from(self.self_sending)),
-        );
+        printed.insert("self_sending".to_owned(), json!(u8::from(self.self_sending)));
         printed
     }
 }

@@ -43,9 +43,7 @@ pub(super) async fn receive(
     });
     let mut state = sandbox.lock();
     let fault = state.faults.take_for("inbox", &name);
-    let status = fault
-        .as_ref()
-        .map_or(200, |fault| fault.status.unwrap_or(500));
+    let status = fault.as_ref().map_or(200, |fault| fault.status.unwrap_or(500));
     state.inbox.push(Received {
         at: Utc::now(),
         name,

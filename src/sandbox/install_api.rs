@@ -28,16 +28,11 @@ fn path_key(state: &State, ask: &Ask) -> Result<Key, Answer> {
 /// M6: the installation status.
 pub(super) fn status(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
     let key = path_key(state, ask)?;
-    let shown = |link: &&Link| {
-        link.status != Status::Uninstalled
-            || (!state.terms.uninstalled_is_404 && !link.logs.is_empty())
-    };
+    let shown =
+        |link: &&Link| link.status != Status::Uninstalled || (!state.terms.uninstalled_is_404 && !link.logs.is_empty());
     let link = state.links.get(&key).filter(shown);
     let link = link.ok_or_else(Answer::not_installed)?;
-    let zone = state
-        .locations
-        .get(&key.1)
-        .map_or(chrono_tz::UTC, |place| place.zone());
+    let zone = state.locations.get(&key.1).map_or(chrono_tz::UTC, |place| place.zone());
     let date = |at: DateTime<Utc>| dates::print(at, zone, state.terms.payment_dates);
     let logs: Vec<Value> = link
         .logs
@@ -112,23 +107,18 @@ fn try_activation(state: &mut State, ask: &Ask) -> Result<Key, Answer> {
         taken.extend(hooks.iter().map(|hook| hook.url.as_str()));
     }
     if taken.len() > MOST_URLS {
-        check.wrong(
-            "webhook_urls",
-            "The location would have more than 10 addresses.",
-        );
+        check.wrong("webhook_urls", "The location would have more than 10 addresses.");
     }
     check.done(state.brand)?;
     state.own(key.0, (404, Message::AggregatorNotFound))?;
-    state
-        .activate(key, activation, ask.now)
-        .map_err(|refusal| {
-            let message = match refusal {
-                Refusal::AlreadyActive => Message::AlreadyInstalled,
-                Refusal::NotPending => Message::NotPending,
-                Refusal::TooLate => Message::TooLate,
-            };
-            state.failed(403, message)
-        })?;
+    state.activate(key, activation, ask.now).map_err(|refusal| {
+        let message = match refusal {
+            Refusal::AlreadyActive => Message::AlreadyInstalled,
+            Refusal::NotPending => Message::NotPending,
+            Refusal::TooLate => Message::TooLate,
+        };
+        state.failed(403, message)
+    })?;
     Ok(key)
 }
 
@@ -165,10 +155,7 @@ fn acceptable(text: &str) -> bool {
 
 fn channels(check: &mut Check<'_>) -> Vec<String> {
     let channels = check.texts("channels");
-    if channels
-        .iter()
-        .any(|channel| channel != "sms" && channel != "whatsapp")
-    {
+    if channels.iter().any(|channel| channel != "sms" && channel != "whatsapp") {
         check.wrong("channels", "Only sms and whatsapp.");
     }
     channels
@@ -192,10 +179,7 @@ fn special_settings(check: &mut Check<'_>, ask: &Ask) -> Map<String, Value> {
 pub(super) fn report_payment(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
     let mut check = Check::new(ask);
     let key = state.pair(&mut check);
-    let zone = state
-        .locations
-        .get(&key.1)
-        .map_or(chrono_tz::UTC, |place| place.zone());
+    let zone = state.locations.get(&key.1).map_or(chrono_tz::UTC, |place| place.zone());
     let zone_of_dates = state.terms.payment_dates;
     let date = |field: &str, check: &mut Check<'_>| {
         dates::read(check.text(field), zone, zone_of_dates).unwrap_or_else(|| {
@@ -242,9 +226,7 @@ pub(super) fn report_payment(state: &mut State, ask: &Ask) -> Result<Answer, Ans
 pub(super) fn connected(state: &State, key: Key) -> Result<(), Answer> {
     match state.links.get(&key).map(|link| link.status) {
         Some(Status::Active | Status::Freezed | Status::Disabled) => Ok(()),
-        Some(Status::Pending | Status::Uninstalled) | None => {
-            Err(state.failed(403, Message::AccessDenied))
-        }
+        Some(Status::Pending | Status::Uninstalled) | None => Err(state.failed(403, Message::AccessDenied)),
     }
 }
 

@@ -39,9 +39,10 @@ pub(super) struct NewPayment {
 impl State {
     /// The owner presses Connect and consents. A link that is connected stays as it is.
     pub(super) fn consent(&mut self, key: Key, now: DateTime<Utc>) -> Status {
-        let private_hooks = self.applications.get(&key.0).and_then(|application| {
-            (!application.public).then(|| application.notification_url.clone())
-        });
+        let private_hooks = self
+            .applications
+            .get(&key.0)
+            .and_then(|application| (!application.public).then(|| application.notification_url.clone()));
         self.location(key.1);
         let link = self.link(key, now);
         match link.status {
@@ -61,18 +62,11 @@ impl State {
             };
             self.start(key, activation, Source::Marketplace, now);
         }
-        self.links
-            .get(&key)
-            .map_or(Status::Uninstalled, |link| link.status)
+        self.links.get(&key).map_or(Status::Uninstalled, |link| link.status)
     }
 
     /// The application activates its pending link (M8).
-    pub(super) fn activate(
-        &mut self,
-        key: Key,
-        activation: Activation,
-        now: DateTime<Utc>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn activate(&mut self, key: Key, activation: Activation, now: DateTime<Utc>) -> Result<(), Refusal> {
         let limit = self.terms.activation_limit;
         let Some(link) = self.links.get_mut(&key) else {
             return Err(Refusal::NotPending);
@@ -91,10 +85,7 @@ impl State {
     }
 
     fn start(&mut self, key: Key, activation: Activation, source: Source, now: DateTime<Utc>) {
-        let trial_days = self
-            .applications
-            .get(&key.0)
-            .map_or(0, |app| app.trial_days);
+        let trial_days = self.applications.get(&key.0).map_or(0, |app| app.trial_days);
         let second_trial = self.terms.second_trial;
         let link = self.link(key, now);
         link.turn(Status::Active, source, now);
@@ -103,10 +94,7 @@ impl State {
             link.channels.insert(channel, true);
         }
         link.special_settings = activation.special_settings;
-        let had_trial = link
-            .payments
-            .iter()
-            .any(|paid| paid.origin == Origin::Trial);
+        let had_trial = link.payments.iter().any(|paid| paid.origin == Origin::Trial);
         let trial = trial_days > 0 && (second_trial || !had_trial);
         let hooks = self.hooks.entry(key.1).or_default();
         for url in activation.webhook_urls {
@@ -144,13 +132,7 @@ impl State {
 
     /// A payment arrives, reported (M10) or through the platform: the period is recorded and
     /// a frozen or disabled installation works again.
-    pub(super) fn paid(
-        &mut self,
-        key: Key,
-        payment: NewPayment,
-        source: Source,
-        now: DateTime<Utc>,
-    ) -> i64 {
+    pub(super) fn paid(&mut self, key: Key, payment: NewPayment, source: Source, now: DateTime<Utc>) -> i64 {
         let id = self.record(key, payment, now);
         let link = self.link(key, now);
         link.refunded_at = None;
@@ -200,9 +182,7 @@ impl State {
     /// Ends a working installation, keeping its addresses for a later return.
     fn suspend(&mut self, key: Key, to: Status, at: DateTime<Utc>) {
         let hooks = self.hooks.entry(key.1).or_default();
-        let (own, others) = hooks
-            .drain(..)
-            .partition(|hook| hook.application_id == Some(key.0));
+        let (own, others) = hooks.drain(..).partition(|hook| hook.application_id == Some(key.0));
         *hooks = others;
         let link = self.link(key, at);
         link.turn(to, Source::Marketplace, at);

@@ -36,10 +36,7 @@ impl Windows {
         let seen = self.seen.entry(address).or_default();
         let minute = Duration::from_secs(60);
         let second = Duration::from_secs(1);
-        while seen
-            .front()
-            .is_some_and(|at| now.duration_since(*at) >= minute)
-        {
+        while seen.front().is_some_and(|at| now.duration_since(*at) >= minute) {
             seen.pop_front();
         }
         let within_second = seen
@@ -48,8 +45,7 @@ impl Windows {
             .take_while(|at| now.duration_since(**at) < second)
             .count();
         let wait = if seen.len() >= limits.per_minute as usize {
-            seen.front()
-                .map_or(minute, |at| minute - now.duration_since(*at))
+            seen.front().map_or(minute, |at| minute - now.duration_since(*at))
         } else if within_second >= limits.per_second as usize {
             second
         } else {

@@ -65,11 +65,7 @@ impl Default for Location {
 impl Location {
     /// An invented location.
     pub fn new(id: i64) -> Self {
-        Self {
-            id,
-            ..Self::default()
-        }
-        .completed()
+        Self { id, ..Self::default() }.completed()
     }
 
     /// Fills in what depends on the id.

@@ -37,18 +37,12 @@ pub struct Mail {
 
 /// Binds the mailbox and serves it on a thread of its own, because the SMTP state machine
 /// cannot move between threads. Ends when `stop` turns true.
-pub(super) fn start(
-    listen: SocketAddr,
-    world: Arc<World>,
-    stop: watch::Receiver<bool>,
-) -> Result<SocketAddr> {
-    let listener = std::net::TcpListener::bind(listen)
-        .with_context(|| format!("the mailbox cannot listen on {listen}"))?;
+pub(super) fn start(listen: SocketAddr, world: Arc<World>, stop: watch::Receiver<bool>) -> Result<SocketAddr> {
+    let listener =
+        std::net::TcpListener::bind(listen).with_context(|| format!("the mailbox cannot listen on {listen}"))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new()
         .name("sandbox-mailbox".to_owned())
         .spawn(move || {
@@ -61,11 +55,7 @@ pub(super) fn start(
     Ok(address)
 }
 
-async fn serve(
-    listener: std::net::TcpListener,
-    world: Arc<World>,
-    mut stop: watch::Receiver<bool>,
-) -> Result<()> {
+async fn serve(listener: std::net::TcpListener, world: Arc<World>, mut stop: watch::Receiver<bool>) -> Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let builder = Rc::new(SessionBuilder::new("sandbox"));
     loop {

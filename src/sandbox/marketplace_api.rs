@@ -37,10 +37,7 @@ pub(super) fn salons(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
 pub(super) fn tariffs(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
     let application = ask.application.unwrap_or(0);
     state.own(application, NOT_FOUND)?;
-    let tariffs = state
-        .applications
-        .get(&application)
-        .map(|app| json!(app.tariffs));
+    let tariffs = state.applications.get(&application).map(|app| json!(app.tariffs));
     Ok(Answer::ok(tariffs.unwrap_or_else(|| json!([]))))
 }
 
@@ -62,10 +59,7 @@ pub(super) fn add_discount(state: &mut State, ask: &Ask) -> Result<Answer, Answe
     }
     check.done(state.brand)?;
     state.own(application, NOT_FOUND)?;
-    let keys: Vec<Key> = salons
-        .into_iter()
-        .map(|salon| (application, salon))
-        .collect();
+    let keys: Vec<Key> = salons.into_iter().map(|salon| (application, salon)).collect();
     for key in &keys {
         linked(state, *key)?;
     }
@@ -137,10 +131,7 @@ fn link_url(state: &State, key: Key, discount: Option<f64>, option: Option<i64>)
     }
     query.push_str("&source=api");
     let sign = sign(&state.partner_token, query.as_bytes());
-    format!(
-        "{}/appstore/payment/?{query}&sign={sign}",
-        state.brand.site()
-    )
+    format!("{}/appstore/payment/?{query}&sign={sign}", state.brand.site())
 }
 
 /// M5: availability of a channel.

@@ -72,9 +72,9 @@ fn text_of(headers: &Headers, body: &str, depth: u32) -> Option<String> {
             .take_while(|part| !part.starts_with("--"))
             .map(|part| split(part.strip_prefix('\n').unwrap_or(part)))
             .collect();
-        return parts.iter().find_map(|(headers, body)| {
-            text_of(headers, body.strip_suffix('\n').unwrap_or(body), depth - 1)
-        });
+        return parts
+            .iter()
+            .find_map(|(headers, body)| text_of(headers, body.strip_suffix('\n').unwrap_or(body), depth - 1));
     }
     // A mail that is one text of another kind is shown; in a multipart the plain one is.
     let whole = lower.starts_with("text/") && depth == DEEPEST;
@@ -110,9 +110,7 @@ fn quoted_printable(text: &str) -> String {
         let octet = match (first, tail) {
             (b'=', [high, low, ..]) => {
                 let digit = |byte: u8| char::from(byte).to_digit(16);
-                digit(*high)
-                    .zip(digit(*low))
-                    .map(|(high, low)| high * 16 + low)
+                digit(*high).zip(digit(*low)).map(|(high, low)| high * 16 + low)
             }
             _ => None,
         };

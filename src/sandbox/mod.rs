@@ -97,9 +97,7 @@ pub use inbox::Received;
 pub use links::{Link, LogLine, Origin, Payment, PaymentLink, Source, Status};
 pub use locations::Location;
 pub use mailbox::Mail;
-pub use options::{
-    Application, Brand, DateZone, Delivery, Limits, Options, Tariff, TariffOption, Terms,
-};
+pub use options::{Application, Brand, DateZone, Delivery, Limits, Options, Tariff, TariffOption, Terms};
 pub use redirect::{Owner, Shape};
 pub use sender::{Attempt, Class, Sent, SentOutcome};
 pub use truth::{LinkTruth, LocationTruth, Truth};

@@ -114,13 +114,11 @@ pub struct Attempt {
 
 impl Attempt {
     fn delivered(&self) -> bool {
-        self.status
-            .is_some_and(|status| (200..300).contains(&status))
+        self.status.is_some_and(|status| (200..300).contains(&status))
     }
 
     fn worth_repeating(&self) -> bool {
-        self.status
-            .is_none_or(|status| status == 429 || status >= 500)
+        self.status.is_none_or(|status| status == 429 || status >= 500)
     }
 }
 
@@ -142,8 +140,7 @@ impl Sandbox {
         let due = {
             let mut state = self.lock();
             let events = std::mem::take(&mut state.events);
-            let (due, later): (Vec<_>, Vec<_>) =
-                events.into_iter().partition(|event| event.due_at <= now);
+            let (due, later): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| event.due_at <= now);
             state.events = later;
             self.count_in(due.len());
             due
@@ -174,9 +171,7 @@ impl World {
     async fn deliver(&self, outgoing: Outgoing) {
         let fault = {
             let mut state = self.lock();
-            let fault = state
-                .faults
-                .take_for(outgoing.class.as_str(), &outgoing.detail);
+            let fault = state.faults.take_for(outgoing.class.as_str(), &outgoing.detail);
             fault.map(|fault| fault.kind)
         };
         let times = match fault {

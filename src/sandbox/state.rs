@@ -83,9 +83,7 @@ impl State {
 
     /// The location, invented when nobody described it.
     pub(super) fn location(&mut self, id: i64) -> &Location {
-        self.locations
-            .entry(id)
-            .or_insert_with(|| Location::new(id))
+        self.locations.entry(id).or_insert_with(|| Location::new(id))
     }
 
     /// The link, made when there was none.

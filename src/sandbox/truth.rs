@@ -54,14 +54,9 @@ pub struct LocationTruth {
 impl State {
     pub(super) fn truth(&self) -> Truth {
         let none = Vec::new();
-        let of =
-            |hooks: &BTreeMap<i64, Vec<Hook>>, id: i64| hooks.get(&id).unwrap_or(&none).clone();
+        let of = |hooks: &BTreeMap<i64, Vec<Hook>>, id: i64| hooks.get(&id).unwrap_or(&none).clone();
         Truth {
-            links: self
-                .links
-                .keys()
-                .filter_map(|key| self.link_truth(*key))
-                .collect(),
+            links: self.links.keys().filter_map(|key| self.link_truth(*key)).collect(),
             locations: self
                 .locations
                 .values()
@@ -80,10 +75,7 @@ impl State {
         let link = self.links.get(&key)?;
         let hooks = self.hooks.get(&key.1).into_iter().flatten();
         let own = hooks.filter(|hook| hook.application_id == Some(key.0) && hook.active);
-        let trials = link
-            .payments
-            .iter()
-            .filter(|paid| paid.origin == Origin::Trial);
+        let trials = link.payments.iter().filter(|paid| paid.origin == Origin::Trial);
         Some(LinkTruth {
             application_id: key.0,
             location_id: key.1,
@@ -99,8 +91,7 @@ impl Truth {
     /// The status of an application at a location.
     pub fn status(&self, application_id: i64, location_id: i64) -> Option<Status> {
         let mut links = self.links.iter();
-        let found = links
-            .find(|one| one.application_id == application_id && one.location_id == location_id);
+        let found = links.find(|one| one.application_id == application_id && one.location_id == location_id);
         found.map(|one| one.link.status)
     }
 }

@@ -78,10 +78,7 @@ impl Sandbox {
             bail!("a location needs a positive id");
         }
         if location.timezone_name.parse::<chrono_tz::Tz>().is_err() {
-            bail!(
-                "{:?} is not the name of a time zone",
-                location.timezone_name
-            );
+            bail!("{:?} is not the name of a time zone", location.timezone_name);
         }
         self.lock().put_location(location);
         Ok(())
@@ -111,10 +108,7 @@ impl Sandbox {
     /// Ends the running period now: the link is frozen, and the application is called back.
     pub async fn freeze(&self, place: Place) -> Result<()> {
         self.act(|state, now| {
-            let link = state
-                .links
-                .get_mut(&place.key())
-                .context("never connected")?;
+            let link = state.links.get_mut(&place.key()).context("never connected")?;
             if link.status != Status::Active {
                 bail!("only an active link can be frozen");
             }
@@ -129,17 +123,14 @@ impl Sandbox {
     /// one (or now, if later), a frozen link works again, and the application is told by a
     /// signed callback.
     pub async fn pay(&self, pay: Pay) -> Result<Paid> {
-        self.act(|state, now| state.platform_payment(&pay, now))
-            .await
+        self.act(|state, now| state.platform_payment(&pay, now)).await
     }
 
     /// Gives a payment back, as the owner's side would. A running period ends the link later.
     pub async fn refund(&self, payment_id: i64) -> Result<()> {
         self.act(|state, now| {
             let found = state.refund(payment_id, now);
-            found
-                .map(|_| ())
-                .context("there is no such payment to give back")
+            found.map(|_| ()).context("there is no such payment to give back")
         })
         .await
     }
@@ -152,9 +143,7 @@ impl Sandbox {
             hook_id: delivery.hook_id,
             array: delivery.array,
         };
-        let queued = self
-            .act(|state, now| Ok(state.change(&change, manner, now)))
-            .await?;
+        let queued = self.act(|state, now| Ok(state.change(&change, manner, now))).await?;
         self.send_due_events();
         Ok(queued)
     }
@@ -244,10 +233,7 @@ impl Sandbox {
     }
 
     /// Changes the state and waits until the callbacks it caused were sent.
-    pub(super) async fn act<T>(
-        &self,
-        change: impl FnOnce(&mut State, DateTime<Utc>) -> Result<T>,
-    ) -> Result<T> {
+    pub(super) async fn act<T>(&self, change: impl FnOnce(&mut State, DateTime<Utc>) -> Result<T>) -> Result<T> {
         let done = change(&mut self.lock(), Utc::now());
         for callback in self.send_callbacks() {
             // A callback that panicked or was cut off is missing in the deliveries.
@@ -263,38 +249,25 @@ impl State {
             Some(url) => self.payment_link(url)?,
             None => ((pay.application_id, pay.location_id), None, None),
         };
-        let application = self
-            .applications
-            .get(&key.0)
-            .context("unknown application")?;
+        let application = self.applications.get(&key.0).context("unknown application")?;
         let link = self.links.get(&key).context("never connected")?;
         match link.status {
             Status::Active | Status::Freezed | Status::Disabled => {}
             Status::Pending | Status::Uninstalled => bail!("not connected"),
         }
         let wanted = pay.tariff_option_id.or(link_option);
-        let mut options = application
-            .tariffs
-            .iter()
-            .flat_map(|tariff| &tariff.options);
-        let option = options
-            .find(|option| wanted.is_none_or(|id| id == option.id))
-            .cloned();
+        let mut options = application.tariffs.iter().flat_map(|tariff| &tariff.options);
+        let option = options.find(|option| wanted.is_none_or(|id| id == option.id)).cloned();
         let stored = link.discount.filter(|percent| *percent > 0.0);
         let discount = pay.discount.or(link_discount).or(stored);
         let price = option.as_ref().map(|option| {
             let price = option.overall_price * (1.0 - discount.unwrap_or(0.0) / 100.0);
             (price * 100.0).round() / 100.0
         });
-        let amount = pay
-            .amount
-            .or(price)
-            .context("no such tariff option: give an amount")?;
+        let amount = pay.amount.or(price).context("no such tariff option: give an amount")?;
         let amount = dates::number(amount);
         let from = link.paid_until().map_or(now, |end| end.max(now));
-        let months = option
-            .as_ref()
-            .map_or(1, |option| option.duration_in_months);
+        let months = option.as_ref().map_or(1, |option| option.duration_in_months);
         let to = from
             .checked_add_months(Months::new(months))
             .context("too long a period")?;

@@ -52,21 +52,11 @@ pub(super) fn command(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
             check.done(state.brand)?;
         }
     }
-    Ok(Answer::with(
-        202,
-        true,
-        Value::Null,
-        json!({"message": "Accepted"}),
-    ))
+    Ok(Answer::with(202, true, Value::Null, json!({"message": "Accepted"})))
 }
 
 fn history(state: &State, ask: &Ask, phone: String, kind: String) -> PhoneCall {
-    let text = |name: &str| {
-        ask.field(name)
-            .and_then(Value::as_str)
-            .unwrap_or("")
-            .to_owned()
-    };
+    let text = |name: &str| ask.field(name).and_then(Value::as_str).unwrap_or("").to_owned();
     let date = DateTime::parse_from_rfc3339(&text("date"));
     PhoneCall {
         id: 8_900_001 + i64::try_from(state.phone_calls.len()).unwrap_or(0),
@@ -111,10 +101,7 @@ pub(super) fn calls(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
     if !link.is_some_and(|link| link.status == Status::Active) {
         return Err(state.failed(403, Message::NoRights));
     }
-    let zone = state
-        .locations
-        .get(&salon)
-        .map_or(chrono_tz::UTC, |place| place.zone());
+    let zone = state.locations.get(&salon).map_or(chrono_tz::UTC, |place| place.zone());
     let (types, statuses) = (wanted(ask, "types"), wanted(ask, "statuses"));
     let phone = text("phone");
     let found: Vec<Value> = state

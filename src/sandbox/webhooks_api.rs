@@ -85,9 +85,9 @@ pub(super) fn write(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
                 .collect(),
         })
         .collect();
-    let lost = before.into_iter().filter(|hook| {
-        hook.application_id != Some(application) && !after.iter().any(|kept| kept.url == hook.url)
-    });
+    let lost = before
+        .into_iter()
+        .filter(|hook| hook.application_id != Some(application) && !after.iter().any(|kept| kept.url == hook.url));
     state.lost_hooks.entry(location).or_default().extend(lost);
     let mut data = after.first().map(Hook::settings).unwrap_or_default();
     let urls: Vec<&str> = after.iter().map(|hook| hook.url.as_str()).collect();

@@ -93,6 +93,20 @@ pub async fn open(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<()> 
     Ok(())
 }
 
+/// Whether a connection of this location was ever looked at.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn exists(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from activations where application_id = $1 and location_id = $2) as "exists!""#,
+        place.application_id.0,
+        place.location_id.0,
+    )
+    .fetch_one(&mut **tx)
+    .await
+}
+
 /// How far the connections of some locations have come, in the order asked for.
 ///
 /// # Errors

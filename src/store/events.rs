@@ -175,6 +175,20 @@ pub struct Waiting {
     pub body: Option<Vec<u8>>,
 }
 
+/// The shards that have events to judge.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn shards_with_work(pool: &PgPool) -> sqlx::Result<Vec<i16>> {
+    sqlx::query_scalar!(
+        r#"select n::smallint as "shard!" from generate_series(0, $1::int - 1) n
+           where exists (select from inbox where shard = n::smallint)"#,
+        i32::from(SHARDS)
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// Takes a shard for this transaction and reads its oldest events. `None` when another processor
 /// has the shard.
 ///

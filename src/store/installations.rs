@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, PgTransaction, types::Json};
+use sqlx::{PgExecutor, PgPool, PgTransaction, types::Json};
 
 use crate::domain::{
     event::Source,
@@ -183,13 +183,13 @@ pub async fn remember_payment(tx: &mut PgTransaction<'_>, place: Place, payment:
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn location(pool: &PgPool, place: Place) -> sqlx::Result<Option<Location>> {
+pub async fn location(executor: impl PgExecutor<'_>, place: Place) -> sqlx::Result<Option<Location>> {
     let row = sqlx::query_scalar!(
         r#"select data as "data: Json<Location>" from locations where application_id = $1 and location_id = $2"#,
         place.application_id.0,
         place.location_id.0
     )
-    .fetch_optional(pool)
+    .fetch_optional(executor)
     .await?;
     Ok(row.map(|data| data.0))
 }

@@ -411,3 +411,27 @@ async fn free_lanes(tx: &mut PgTransaction<'_>, place: Place, given_back: Option
     .await?;
     Ok(())
 }
+
+/// Drops lanes without jobs that nobody leases. They come about when a job is cancelled in the moment
+/// in which its lane is leased. Returns how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn drop_empty_lanes(pool: &PgPool) -> sqlx::Result<u64> {
+    let mut tx = pool.begin().await?;
+    // Locked first and judged by a second statement, which sees what an enqueue has committed since.
+    let locked = sqlx::query_scalar!(
+        "select id from lanes l where (leased_until is null or leased_until < now())
+            and not exists (select from jobs j where j.lane_id = l.id) for update skip locked"
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let done = sqlx::query!(
+        "delete from lanes l where id = any($1) and not exists (select from jobs j where j.lane_id = l.id)",
+        &locked
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(done.rows_affected())
+}

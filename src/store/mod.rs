@@ -29,8 +29,9 @@ pub mod timers;
 
 use std::{str::FromStr, time::Duration};
 
+/// What other rooms may name of sqlx: they pass these on, and write no SQL.
+pub use sqlx::{Error, PgPool, PgTransaction, Result, migrate::MigrateError};
 use sqlx::{
-    PgPool,
     migrate::{Migrate, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };

@@ -13,7 +13,7 @@ use super::{
     redirect::{self, Redirect, UserData},
 };
 use crate::{
-    app::{App, Served},
+    app::{App, served::Served},
     domain::{
         event::{Fact, Kind, Source, State},
         ids::{ApplicationId, LocationId},
@@ -32,7 +32,12 @@ const ONE_LOOK_SECONDS: i64 = 5;
 pub(super) async fn open(app: web::Data<App>, path: web::Path<i64>, request: HttpRequest) -> HttpResponse {
     let application_id = ApplicationId(path.into_inner());
     let Some(served) = app.served(application_id) else {
-        return page::message(StatusCode::NOT_FOUND, None, "Unknown application", "This address belongs to no application.");
+        return page::message(
+            StatusCode::NOT_FOUND,
+            None,
+            "Unknown application",
+            "This address belongs to no application.",
+        );
     };
     let redirect = redirect::read(request.query_string(), served.signature_key());
     if redirect.locations.is_empty() {
@@ -40,14 +45,25 @@ pub(super) async fn open(app: web::Data<App>, path: web::Path<i64>, request: Htt
         return page::message(StatusCode::OK, Some(served), &served.config.name, text);
     }
     if redirect.user_data == UserData::Absent && !app.unsigned.admit(Instant::now()) {
-        return page::busy(served, "Many connections are being made right now. This page tries again by itself.");
+        return page::busy(
+            served,
+            "Many connections are being made right now. This page tries again by itself.",
+        );
     }
-    let deliveries = redirect.locations.iter().map(|location| delivery(application_id, *location, &redirect)).collect();
+    let deliveries = redirect
+        .locations
+        .iter()
+        .map(|location| delivery(application_id, *location, &redirect))
+        .collect();
     if app.intake.accept(deliveries).await.is_err() {
-        return page::busy(served, "We could not note your connection. This page tries again by itself.");
+        return page::busy(
+            served,
+            "We could not note your connection. This page tries again by itself.",
+        );
     }
     if redirect.user_data == UserData::Forged {
-        let text = "The link that brought you here could not be verified. Please press Connect in the marketplace once more.";
+        let text =
+            "The link that brought you here could not be verified. Please press Connect in the marketplace once more.";
         return page::message(StatusCode::OK, Some(served), "Please connect again", text);
     }
     let expires = Utc::now().timestamp() + FOLLOW_SECONDS;
@@ -75,7 +91,9 @@ fn delivery(application_id: ApplicationId, location: LocationId, redirect: &Redi
         reason: forged.then_some("user_data_sign does not match"),
         resource_id: None,
         digest,
-        fact: (!forged).then_some(Fact::ConnectOpened { signed: redirect.user_data == UserData::Signed }),
+        fact: (!forged).then_some(Fact::ConnectOpened {
+            signed: redirect.user_data == UserData::Signed,
+        }),
         headers: json!({}),
         body,
     }
@@ -86,20 +104,31 @@ pub(super) async fn progress(app: web::Data<App>, path: web::Path<(i64, String)>
     let (application, token) = path.into_inner();
     let application_id = ApplicationId(application);
     let Some(served) = app.served(application_id) else {
-        return page::message(StatusCode::NOT_FOUND, None, "Unknown application", "This address belongs to no application.");
+        return page::message(
+            StatusCode::NOT_FOUND,
+            None,
+            "Unknown application",
+            "This address belongs to no application.",
+        );
     };
     let secrets = app.hook_secrets();
     let now = Utc::now().timestamp();
-    let locations = secrets.filter_map(|secret| read_progress_token(secret, application_id, &token, now)).next();
+    let locations = secrets
+        .filter_map(|secret| read_progress_token(secret, application_id, &token, now))
+        .next();
     let Some(locations) = locations else {
-        let text = "This page is too old to follow the connection. Please open the application in the marketplace again.";
+        let text =
+            "This page is too old to follow the connection. Please open the application in the marketplace again.";
         return page::message(StatusCode::OK, Some(served), "Please open it again", text);
     };
     match view(&app, served, &locations).await {
         Ok(view) => page::progress(served, &view),
         Err(error) => {
             warn!(%error, application_id = %served.id, "The page of a connection could not be shown");
-            page::busy(served, "We cannot look at your connection right now. It goes on by itself, and so does this page.")
+            page::busy(
+                served,
+                "We cannot look at your connection right now. It goes on by itself, and so does this page.",
+            )
         }
     }
 }
@@ -109,12 +138,24 @@ async fn view(app: &App, served: &Served, locations: &[LocationId]) -> sqlx::Res
         .await?
         .into_iter()
         .map(|activation| Row {
-            title: activation.title.unwrap_or_else(|| format!("Location {}", activation.location_id)),
+            title: activation
+                .title
+                .unwrap_or_else(|| format!("Location {}", activation.location_id)),
             progress: activation.progress,
             continue_url: served.continue_url(activation.location_id),
             card_url: served.account.brand.card_url(activation.location_id.0, served.id.0),
-            ends_at: activation.pending_since.map(|since| since + app.config.activation.limit),
+            ends_at: activation
+                .pending_since
+                .map(|since| since + app.config.activation.limit),
         })
         .collect();
-    Ok(View { rows, refresh: Duration::from_secs(2) })
+    Ok(View {
+        rows,
+        refresh: Duration::from_secs(2),
+    })
+}
+
+/// `HEAD` of the registration address: some probes send it. Changes nothing.
+pub(super) async fn head() -> HttpResponse {
+    HttpResponse::Ok().finish()
 }

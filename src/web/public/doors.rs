@@ -20,7 +20,15 @@ pub(super) async fn callback(
     request: HttpRequest,
     body: web::Payload,
 ) -> HttpResponse {
-    take(&app, ApplicationId(path.into_inner()), None, Key::Absent, &request, body).await
+    take(
+        &app,
+        ApplicationId(path.into_inner()),
+        None,
+        Key::Absent,
+        &request,
+        body,
+    )
+    .await
 }
 
 /// `POST /apps/{application_id}/hooks/{location_id}/{key}`
@@ -31,8 +39,13 @@ pub(super) async fn location_hooks(
     body: web::Payload,
 ) -> HttpResponse {
     let (application, location, key) = path.into_inner();
-    let place = Place { application_id: ApplicationId(application), location_id: LocationId(location) };
-    let right = app.hook_secrets().any(|secret| same_secret(&key, &hook_key(secret, place)));
+    let place = Place {
+        application_id: ApplicationId(application),
+        location_id: LocationId(location),
+    };
+    let right = app
+        .hook_secrets()
+        .any(|secret| same_secret(&key, &hook_key(secret, place)));
     let key = if right { Key::Right } else { Key::Wrong };
     take(&app, place.application_id, Some(place.location_id), key, &request, body).await
 }
@@ -46,14 +59,18 @@ pub(super) async fn application_hooks(
 ) -> HttpResponse {
     let (application, key) = path.into_inner();
     let application = ApplicationId(application);
-    let right = app.hook_secrets().any(|secret| same_secret(&key, &application_hook_key(secret, application)));
+    let right = app
+        .hook_secrets()
+        .any(|secret| same_secret(&key, &application_hook_key(secret, application)));
     let key = if right { Key::Right } else { Key::Wrong };
     take(&app, application, None, key, &request, body).await
 }
 
 /// The cabinet probes an address with GET before it saves it (contract 7.2).
 pub(super) async fn probe() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("Bellhop listens here.\n")
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .body("Bellhop listens here.\n")
 }
 
 async fn take(
@@ -100,5 +117,7 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
 /// receivers (contract 7.3): it proves nothing and is not kept.
 fn kept_headers(request: &HttpRequest) -> Value {
     let kept = ["content-type", "user-agent", "x-hook-id"];
-    kept.iter().filter_map(|name| Some(((*name).to_owned(), header(request, name)?.into()))).collect()
+    kept.iter()
+        .filter_map(|name| Some(((*name).to_owned(), Value::from(header(request, name)?))))
+        .collect()
 }

@@ -1,2 +1,39 @@
+//! What the marketplace and the owners' browsers reach.
+
+mod connect;
+mod doors;
+mod page;
 mod redirect;
 mod wire;
+
+use actix_web::{HttpResponse, web};
+
+/// All public routes.
+pub(super) fn routes(service: &mut web::ServiceConfig) {
+    service
+        .service(
+            web::resource("/apps/{application_id}/callback")
+                .route(web::get().to(doors::probe))
+                .route(web::head().to(doors::probe))
+                .route(web::post().to(doors::callback)),
+        )
+        .service(
+            web::resource("/apps/{application_id}/hooks/{location_id}/{key}")
+                .route(web::get().to(doors::probe))
+                .route(web::head().to(doors::probe))
+                .route(web::post().to(doors::location_hooks)),
+        )
+        .service(
+            web::resource("/apps/{application_id}/hooks/{key}")
+                .route(web::get().to(doors::probe))
+                .route(web::head().to(doors::probe))
+                .route(web::post().to(doors::application_hooks)),
+        )
+        .route("/apps/{application_id}/connect", web::get().to(connect::open))
+        .route("/apps/{application_id}/connect", web::head().to(connect::head))
+        .route(
+            "/apps/{application_id}/connect/progress/{token}",
+            web::get().to(connect::progress),
+        )
+        .route("/healthz", web::get().to(async || HttpResponse::Ok().body("ok\n")));
+}

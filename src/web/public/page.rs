@@ -9,13 +9,15 @@ use chrono::{DateTime, Utc};
 use minijinja::{Environment, context};
 use tracing::error;
 
-use crate::{app::Served, domain::signature::sha256_of, store::activations::Progress};
+use crate::{app::served::Served, domain::signature::sha256_of, store::activations::Progress};
 
 const STYLE: &str = include_str!("../pages/connect.css");
 
 static PAGES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut pages = Environment::new();
-    pages.add_template("connect.html", include_str!("../pages/connect.html")).expect("a template of ours");
+    pages
+        .add_template("connect.html", include_str!("../pages/connect.html"))
+        .expect("a template of ours");
     pages
 });
 
@@ -41,28 +43,44 @@ pub(super) struct View {
 fn words(progress: Progress) -> (&'static str, &'static str, &'static str) {
     match progress {
         Progress::Requested => ("busy", "Looking", "We are asking the marketplace about this location."),
-        Progress::Activating => ("busy", "Connecting", "This takes a few seconds. It goes on even when you close this page."),
-        Progress::External => ("wait", "One step left", "Finish your registration to start using the application."),
+        Progress::Activating => (
+            "busy",
+            "Connecting",
+            "This takes a few seconds. It goes on even when you close this page.",
+        ),
+        Progress::External => (
+            "wait",
+            "One step left",
+            "Finish your registration to start using the application.",
+        ),
         Progress::Active => ("good", "Connected", "Everything is set up."),
-        Progress::Frozen => ("wait", "Paused", "The trial or the paid period is over. Pay in the marketplace to go on."),
-        Progress::NotConnected => {
-            ("wait", "Not connected", "The marketplace says that this location is not connected. Press Connect there first.")
-        }
-        Progress::Expired => ("bad", "Please connect again", "The time to finish this connection is over. Press Connect in the marketplace once more."),
-        Progress::Failed => {
-            ("bad", "Still trying", "The marketplace refused the connection. We have been told, and keep trying by ourselves.")
-        }
+        Progress::Frozen => (
+            "wait",
+            "Paused",
+            "The trial or the paid period is over. Pay in the marketplace to go on.",
+        ),
+        Progress::NotConnected => (
+            "wait",
+            "Not connected",
+            "The marketplace says that this location is not connected. Press Connect there first.",
+        ),
+        Progress::Expired => (
+            "bad",
+            "Please connect again",
+            "The time to finish this connection is over. Press Connect in the marketplace once more.",
+        ),
+        Progress::Failed => (
+            "bad",
+            "Still trying",
+            "The marketplace refused the connection. We have been told, and keep trying by ourselves.",
+        ),
     }
 }
 
 fn under_way(progress: Progress) -> bool {
     match progress {
         Progress::Requested | Progress::Activating | Progress::Failed => true,
-        Progress::External
-        | Progress::Active
-        | Progress::Frozen
-        | Progress::NotConnected
-        | Progress::Expired => false,
+        Progress::External | Progress::Active | Progress::Frozen | Progress::NotConnected | Progress::Expired => false,
     }
 }
 
@@ -78,13 +96,20 @@ pub(super) fn progress(served: &Served, view: &View) -> HttpResponse {
                 Progress::Frozen | Progress::NotConnected | Progress::Expired => row.card_url.as_ref(),
                 Progress::Requested | Progress::Activating | Progress::Failed => None,
             };
-            let ends_at = row.ends_at.filter(|_| under_way(row.progress)).map(|at| at.format("%H:%M UTC on %-d %B").to_string());
-            context! { title => row.title, look, headline, sentence, on, ends_at }
+            let ends_at = row
+                .ends_at
+                .filter(|_| under_way(row.progress))
+                .map(|at| at.format("%H:%M UTC on %-d %B").to_string());
+            context! { title => &row.title, look, headline, sentence, on, ends_at }
         })
         .collect();
     let busy = view.rows.iter().any(|row| under_way(row.progress));
     let refresh = busy.then(|| view.refresh.as_secs());
-    render(StatusCode::OK, Some(served), context! { name => served.config.name, rows, refresh })
+    render(
+        StatusCode::OK,
+        Some(served),
+        context! { name => &served.config.name, rows, refresh },
+    )
 }
 
 /// One sentence.
@@ -94,7 +119,7 @@ pub(super) fn message(status: StatusCode, served: Option<&Served>, headline: &st
 
 /// It did not work now; the page tries again by itself.
 pub(super) fn busy(served: &Served, text: &str) -> HttpResponse {
-    let view = context! { name => served.config.name, text, refresh => 5 };
+    let view = context! { name => &served.config.name, text, refresh => 5 };
     let mut response = render(StatusCode::SERVICE_UNAVAILABLE, Some(served), view);
     response.headers_mut().insert(
         actix_web::http::header::RETRY_AFTER,
@@ -109,7 +134,9 @@ fn render(status: StatusCode, served: Option<&Served>, view: minijinja::Value) -
         "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors {frame}",
         *STYLE_HASH
     );
-    let page = PAGES.get_template("connect.html").and_then(|page| page.render(context! { style => STYLE, ..view }));
+    let page = PAGES
+        .get_template("connect.html")
+        .and_then(|page| page.render(context! { style => STYLE, ..view }));
     let page = page.unwrap_or_else(|error| {
         error!(%error, "The owner's page could not be drawn");
         "<!doctype html><title>Please try again</title><p>Please open this page again.".to_owned()

@@ -45,8 +45,12 @@ pub(super) fn read(query: &str, signature_key: &str) -> Redirect {
     let mut kept = form_urlencoded::Serializer::new(String::new());
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match name.as_ref() {
-            "salon_id" | "salon_ids" => locations.extend(value.split(',').filter_map(|id| id.trim().parse::<LocationId>().ok())),
-            name if name.starts_with("salon_ids[") && name.ends_with(']') => locations.extend(value.trim().parse::<LocationId>()),
+            "salon_id" | "salon_ids" => {
+                locations.extend(value.split(',').filter_map(|id| id.trim().parse::<LocationId>().ok()))
+            }
+            name if name.starts_with("salon_ids[") && name.ends_with(']') => {
+                locations.extend(value.trim().parse::<LocationId>())
+            }
             "user_data" => data = Some(value.clone().into_owned()),
             "user_data_sign" => sign = Some(value.clone().into_owned()),
             _ => {}

@@ -5,13 +5,14 @@ use super::lexer::{Token, tokens};
 use super::paths::{Path, paths};
 
 /// From the top floor down. A room imports rooms of lower floors only; so no two rooms import each other.
-const FLOORS: [&[&str]; 6] = [
+const FLOORS: [&[&str]; 7] = [
     &["main", "cli"],
     &["web", "workers", "sandbox"],
     &["app"],
     &["intake"],
     &["store", "marketplace", "notify", "embedded", "rules"],
-    &["domain", "config", "metrics", "telemetry"],
+    &["config", "metrics", "telemetry"],
+    &["domain"],
 ];
 /// The one step sideways: main is nothing but the call of cli.
 const SIDEWAYS: [(&str, &str); 1] = [("main", "cli")];

@@ -1,0 +1,130 @@
+//! The line to the marketplace that one job holds: each request waits for its turn in the shared
+//! budget, is counted, and is noted for the operator.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{App, served::Served};
+use crate::{
+    domain::action::Priority,
+    marketplace::{
+        call::Call,
+        client::{Exchange, Permit},
+        error::Error,
+    },
+    store::budget::{self, Claim, Turn},
+};
+
+/// A job that got no turn for this long comes again later.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One job's line.
+pub struct Line<'a> {
+    app: &'a App,
+    served: &'a Served,
+    claim: Claim,
+    exchanges: Vec<Exchange>,
+}
+
+/// Why there is no result.
+#[derive(Debug)]
+pub enum Failure {
+    /// The marketplace, or the way to it.
+    Call(Error),
+    /// The shared budget had no turn.
+    NoTurn,
+    /// The database.
+    Store(crate::store::Error),
+}
+
+impl From<crate::store::Error> for Failure {
+    fn from(error: crate::store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The urgent may take the whole minute and turns further ahead; the others leave room for them.
+fn claim(priority: Priority) -> Claim {
+    let (share, horizon) = match priority {
+        Priority::Activation => (1.0, 10),
+        Priority::Rule => (0.9, 3),
+        Priority::Unproven => (0.5, 1),
+    };
+    Claim {
+        share,
+        horizon: Duration::from_secs(horizon),
+    }
+}
+
+impl<'a> Line<'a> {
+    /// A line for a job of this urgency.
+    pub fn new(app: &'a App, served: &'a Served, priority: Priority) -> Self {
+        Self {
+            app,
+            served,
+            claim: claim(priority),
+            exchanges: Vec::new(),
+        }
+    }
+
+    /// Sends one request when it is its turn.
+    ///
+    /// # Errors
+    /// When there was no turn, or no usable answer.
+    pub async fn send<T>(&mut self, call: &Call<T>) -> Result<T, Failure> {
+        self.turn().await?;
+        let (exchange, result) = self.served.client.send(Permit::granted(), call).await;
+        let name = call.name().as_str();
+        let status = match (exchange.status, &result) {
+            (Some(status), _) => status.to_string(),
+            (None, Err(Error::Unavailable { .. })) => "unreachable".to_owned(),
+            (None, _) => "no_answer".to_owned(),
+        };
+        let metrics = &self.app.metrics;
+        metrics
+            .marketplace_requests_total
+            .with_label_values(&[name, &status])
+            .inc();
+        metrics
+            .marketplace_request_seconds
+            .with_label_values(&[name])
+            .observe(exchange.duration_seconds);
+        self.exchanges.push(exchange);
+        result.map_err(Failure::Call)
+    }
+
+    async fn turn(&self) -> Result<(), Failure> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let turn = budget::take(
+                &self.app.pool,
+                &self.served.budget_scope,
+                self.served.limits,
+                self.claim,
+            )
+            .await?;
+            let (wait, granted) = match turn {
+                Turn::In(wait) => (wait, true),
+                Turn::AskAgainIn(wait) => (wait.clamp(Duration::from_millis(50), Duration::from_secs(5)), false),
+            };
+            tokio::time::sleep(wait).await;
+            waited += wait;
+            if granted {
+                self.app
+                    .metrics
+                    .marketplace_budget_wait_seconds
+                    .observe(waited.as_secs_f64());
+                return Ok(());
+            }
+            if waited > PATIENCE {
+                return Err(Failure::NoTurn);
+            }
+        }
+    }
+
+    /// What was said, for the job's attempt.
+    pub fn exchanges(self) -> Value {
+        serde_json::to_value(self.exchanges).unwrap_or_default()
+    }
+}

@@ -1,0 +1,187 @@
+//! What all rooms above share: the database, the way in, the ways out, the rules, the metrics. Built
+//! once at start; nothing in it is needed by another process.
+
+/// Requests to the marketplace, each with its turn in the shared budget.
+pub mod line;
+/// An application as this process serves it, and its addresses.
+pub mod served;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow};
+use secrecy::SecretString;
+use tokio::sync::Notify;
+
+use self::served::Served;
+use crate::{
+    config::{Config, SmtpTls, value::Secret},
+    domain::ids::ApplicationId,
+    intake::{self, Intake},
+    metrics::Metrics,
+    notify::{
+        email::{Mailer, SmtpSettings, Tls},
+        webhook::WebhookSender,
+    },
+    store::{self, PgPool},
+};
+
+/// How long somebody waits for a connection to the database.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a mail server or the receiver of a webhook may take.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Who wakes whom. Waking only saves time: every worker also looks by itself.
+#[derive(Clone, Default)]
+pub struct Wake {
+    /// There are events to judge.
+    pub processor: Arc<Notify>,
+    /// There are jobs to do.
+    pub executor: Arc<Notify>,
+}
+
+/// Everything that is shared.
+pub struct App {
+    /// The configuration.
+    pub config: Config,
+    /// The database.
+    pub pool: PgPool,
+    /// The way in.
+    pub intake: Intake,
+    /// Who wakes whom.
+    pub wake: Wake,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Mail, when a server is configured.
+    pub mailer: Option<Mailer>,
+    /// Webhooks of rules.
+    pub webhooks: WebhookSender,
+    /// Looks for pages that nobody signed.
+    pub unsigned: PerMinute,
+    /// The name of this process in leases and attempts; another one after every start.
+    pub worker: String,
+    applications: BTreeMap<ApplicationId, Served>,
+}
+
+impl App {
+    /// Builds everything from a checked configuration. The database is not asked yet.
+    ///
+    /// # Errors
+    /// When the rules have mistakes, a certificate store is missing, or the database's address is none.
+    pub fn build(config: Config, database_url: &str) -> Result<Self> {
+        let pool = store::connect(database_url, config.database.connections, DATABASE_PATIENCE)
+            .context("database.url is no PostgreSQL address")?;
+        let metrics = Metrics::new();
+        metrics
+            .build_info
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), revision()])
+            .set(1);
+        let wake = Wake::default();
+        let settings = intake::Settings {
+            queue: config.intake.queue,
+            deadline: config.server.ack_deadline,
+            duplicate_window: config.intake.duplicate_window,
+            quarantine_per_day: config.intake.quarantine_per_day,
+        };
+        Ok(Self {
+            applications: served::all(&config)?,
+            intake: Intake::start(pool.clone(), settings, metrics.clone(), wake.processor.clone()),
+            mailer: mailer(&config)?,
+            webhooks: WebhookSender::new(NOTIFY_TIMEOUT).map_err(|error| anyhow!("{error}"))?,
+            unsigned: PerMinute::new(config.intake.unsigned_connects_per_minute),
+            worker: worker_name(),
+            pool,
+            wake,
+            metrics,
+            config,
+        })
+    }
+
+    /// An application that is configured here.
+    pub fn served(&self, id: ApplicationId) -> Option<&Served> {
+        self.applications.get(&id)
+    }
+
+    /// All applications that are configured here.
+    pub fn all_served(&self) -> impl Iterator<Item = &Served> {
+        self.applications.values()
+    }
+
+    /// The key from which webhook addresses are made.
+    pub fn hook_secret(&self) -> &str {
+        self.config.security.hook_secret.as_ref().map_or("", Secret::expose)
+    }
+
+    /// That key, and the one before while both are in use.
+    pub fn hook_secrets(&self) -> impl Iterator<Item = &str> {
+        let security = &self.config.security;
+        [&security.hook_secret, &security.hook_secret_previous]
+            .into_iter()
+            .flatten()
+            .map(Secret::expose)
+    }
+}
+
+fn mailer(config: &Config) -> Result<Option<Mailer>> {
+    let Some(smtp) = &config.smtp else { return Ok(None) };
+    let settings = SmtpSettings {
+        host: smtp.host.clone(),
+        port: smtp.port,
+        from: smtp.from.clone(),
+        tls: match smtp.tls {
+            SmtpTls::None => Tls::None,
+            SmtpTls::Starttls => Tls::StartTls,
+            SmtpTls::Tls => Tls::Tls,
+        },
+        user: smtp.user.clone(),
+        password: smtp
+            .password
+            .as_ref()
+            .map(|password| SecretString::from(password.expose())),
+        timeout: NOTIFY_TIMEOUT,
+    };
+    Mailer::new(&settings)
+        .map(Some)
+        .map_err(|error| anyhow!("[smtp]: {error}"))
+}
+
+/// The commit this was built from, when the build was told.
+pub fn revision() -> &'static str {
+    option_env!("BELLHOP_REVISION").unwrap_or("unknown")
+}
+
+fn worker_name() -> String {
+    format!("{}-{:08x}", std::process::id(), fastrand::u32(..))
+}
+
+/// Lets so many through in a minute.
+pub struct PerMinute {
+    limit: u32,
+    window: Mutex<(Option<Instant>, u32)>,
+}
+
+impl PerMinute {
+    fn new(limit: u32) -> Self {
+        Self {
+            limit,
+            window: Mutex::new((None, 0)),
+        }
+    }
+
+    /// Whether one more may pass.
+    pub fn admit(&self, now: Instant) -> bool {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if window
+            .0
+            .is_none_or(|began| now.duration_since(began) >= Duration::from_secs(60))
+        {
+            *window = (Some(now), 0);
+        }
+        window.1 += 1;
+        window.1 <= self.limit
+    }
+}

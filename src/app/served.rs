@@ -1,0 +1,140 @@
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::{
+    config::{self, Account, Application, Config, value::Secret},
+    domain::{
+        ids::{ApplicationId, LocationId, Place},
+        signature::{application_hook_key, hook_key},
+    },
+    marketplace::client::{Client, Endpoint},
+    rules::{ApplicationView, RuleSet, SourceFile},
+    store::budget::Limits,
+};
+
+/// An application as this process serves it.
+pub struct Served {
+    /// Its number.
+    pub id: ApplicationId,
+    /// Its configuration.
+    pub config: Application,
+    /// The account it belongs to.
+    pub account: Account,
+    /// Its rules.
+    pub rules: RuleSet,
+    /// As rules see it.
+    pub view: ApplicationView,
+    /// Its way to the marketplace.
+    pub client: Client,
+    /// Whose request budget it spends: the marketplace's host.
+    pub budget_scope: String,
+    /// How large that budget is.
+    pub limits: Limits,
+}
+
+impl Served {
+    /// The credential of the marketplace API.
+    pub fn partner_token(&self) -> &str {
+        self.account.partner_token.as_ref().map_or("", Secret::expose)
+    }
+
+    /// The key of the marketplace's signatures: the partner token, unless the account has another.
+    pub fn signature_key(&self) -> &str {
+        self.account
+            .signature_key
+            .as_ref()
+            .map_or_else(|| self.partner_token(), Secret::expose)
+    }
+
+    /// Where an owner goes on.
+    pub fn continue_url(&self, location: LocationId) -> Option<String> {
+        let url = self.config.continue_url.as_ref()?;
+        Some(url.replace("{location_id}", &location.to_string()))
+    }
+}
+
+/// The webhook address of a location.
+pub fn hook_url(public_url: &str, hook_secret: &str, place: Place) -> String {
+    let key = hook_key(hook_secret, place);
+    format!(
+        "{public_url}/apps/{}/hooks/{}/{key}",
+        place.application_id, place.location_id
+    )
+}
+
+/// The one webhook address of a non-public application.
+pub fn application_hook_url(public_url: &str, hook_secret: &str, id: ApplicationId) -> String {
+    format!("{public_url}/apps/{id}/hooks/{}", application_hook_key(hook_secret, id))
+}
+
+/// All applications of a configuration, with their rules.
+pub(super) fn all(config: &Config) -> Result<BTreeMap<ApplicationId, Served>> {
+    let mut problems = Vec::new();
+    let mut served = BTreeMap::new();
+    for application in &config.applications {
+        match one(config, application) {
+            Ok(one) => drop(served.insert(application.id, one)),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    // Applications often share their rule files; one mistake need not be told for each.
+    problems.dedup();
+    if problems.is_empty() {
+        Ok(served)
+    } else {
+        Err(anyhow!("{}", problems.join("\n")))
+    }
+}
+
+fn one(config: &Config, application: &Application) -> Result<Served> {
+    let account = config.account_of(application).clone();
+    let endpoint = endpoint(&account, application)?;
+    let budget_scope = endpoint.partner_base.host_str().unwrap_or("marketplace").to_owned();
+    let limits = Limits {
+        per_second: account.requests_per_second,
+        per_minute: account.requests_per_minute,
+    };
+    Ok(Served {
+        id: application.id,
+        rules: rules(config, application)?,
+        view: ApplicationView {
+            id: application.id,
+            name: application.name.clone(),
+        },
+        client: Client::new(endpoint)?,
+        config: application.clone(),
+        account,
+        budget_scope,
+        limits,
+    })
+}
+
+fn rules(config: &Config, application: &Application) -> Result<RuleSet> {
+    let files: Vec<SourceFile> = config
+        .rule_files(application)?
+        .into_iter()
+        .map(|config::RuleFile { name, text }| SourceFile { name, text })
+        .collect();
+    RuleSet::load(&files, &|path| config.secret_file(path)).map_err(|mistakes| {
+        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        anyhow!("{}", lines.join("\n"))
+    })
+}
+
+fn endpoint(account: &Account, application: &Application) -> Result<Endpoint> {
+    let brand = account.brand;
+    let secret = |secret: &Secret| SecretString::from(secret.expose());
+    let partner_base = account.partner_base.as_deref().unwrap_or(brand.partner_base());
+    Ok(Endpoint {
+        partner_base: Url::parse(partner_base)?,
+        billing_base: Url::parse(account.billing_base.as_deref().unwrap_or(partner_base))?,
+        api_base: Url::parse(account.api_base.as_deref().unwrap_or(brand.api_base()))?,
+        accept: account.accept.as_deref().unwrap_or(brand.accept()).to_owned(),
+        partner_token: account.partner_token.as_ref().map(secret).unwrap_or_default(),
+        user_token: application.user_token.as_ref().map(secret),
+        request_timeout: account.request_timeout,
+    })
+}

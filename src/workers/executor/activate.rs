@@ -1,0 +1,257 @@
+//! Finishing a connection (contract 6.1 M8, 8). Every attempt begins with the status, so that a crash,
+//! a lost answer, an HTML page or "already installed" all lead to the same question: where does it
+//! stand? Only a pending one is activated.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::{
+    Done, Progressed, outcome,
+    status::{self, differences, draft, observe},
+};
+use crate::{
+    app::{
+        App,
+        line::{Failure, Line},
+        served::{Served, hook_url},
+    },
+    config::Activation,
+    domain::{
+        event::{Draft, Fact, Source},
+        ids::LocationId,
+        installation::{Observation, Status},
+        payment::Periods,
+    },
+    marketplace::{
+        calls::{self, installation::ActivationSettings},
+        error::Error,
+    },
+    store::{
+        activations::{self, Progress},
+        events, installations,
+        jobs::{Claimed, Outcome},
+    },
+    workers::scheduler::count_appended,
+};
+
+/// Locations on one page of the list; the most it takes.
+const PAGE: u32 = 1000;
+
+/// Pages that are looked through for one location.
+const PAGES: u32 = 50;
+
+/// Attempts that wait for a consent to show, when a signed redirect says that there was one.
+const EARLY_LOOKS: i32 = 3;
+
+/// The longest wait between two tries of an activation: its clock counts hours.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// Looks at a connection and takes it as far as it goes.
+pub(super) async fn run(app: &App, served: &Served, job: &Claimed, line: &mut Line<'_>) -> Result<Done, Failure> {
+    let Some(seen) = observe(app, job.place, line).await? else {
+        return Ok(Done::of(outcome::retry(
+            &app.config.jobs,
+            job,
+            None,
+            "the marketplace answered with a status word nobody knows",
+        )));
+    };
+    match seen.status {
+        Status::Uninstalled => not_connected(app, job, &seen).await,
+        Status::Pending => pending(app, served, job, line, &seen).await,
+        Status::Active | Status::Frozen => connected(app, served, job, line, &seen).await,
+    }
+}
+
+async fn not_connected(app: &App, job: &Claimed, seen: &Observation) -> Result<Done, Failure> {
+    let drafts = differences(app, job.place, seen, Source::Activation, None).await?;
+    let done = if drafts.is_empty() && job.attempt < EARLY_LOOKS {
+        let error = "the marketplace does not show the connection yet".to_owned();
+        Done::of(Outcome::Retry {
+            after: app.config.jobs.backoff,
+            error,
+        })
+    } else {
+        Done::of(Outcome::Done(json!({"status": seen.status})))
+    };
+    Ok(Done { drafts, ..done }.noting(Progress::NotConnected, None, None))
+}
+
+async fn pending(
+    app: &App,
+    served: &Served,
+    job: &Claimed,
+    line: &mut Line<'_>,
+    seen: &Observation,
+) -> Result<Done, Failure> {
+    let since = pending_since(app, job, seen).await?;
+    let waited = (seen.observed_at - since).to_std().unwrap_or_default();
+    let by_hand = job.params.get("by_hand") == Some(&Value::Bool(true));
+    let progress = match served.config.activation {
+        Activation::External if !by_hand => Progress::External,
+        Activation::External | Activation::Automatic => Progress::Activating,
+    };
+    let drafts = differences(app, job.place, seen, Source::Activation, None).await?;
+    note_pending(app, job, progress, since, &drafts).await?;
+    if progress == Progress::External {
+        return Ok(Done::of(Outcome::Done(
+            json!({"status": "pending", "waits_for": "external"}),
+        )));
+    }
+    let settings = ActivationSettings {
+        webhook_urls: vec![hook_url(&app.config.server.public_url, app.hook_secret(), job.place)],
+        ..ActivationSettings::default()
+    };
+    let call = match calls::installation::activate(job.place, &settings) {
+        Ok(call) => call,
+        Err(error) => return Ok(Done::of(Outcome::Discard(error.to_string()))),
+    };
+    match line.send(&call).await {
+        Ok(_) => after_activation(app, served, job, line).await,
+        Err(Failure::Call(error)) => Ok(not_activated(app, job, &error, waited)),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The clocks count from the consent. When the marketplace says a time that makes sense, it counts;
+/// its zone is not certain, so one in the future does not.
+async fn pending_since(app: &App, job: &Claimed, seen: &Observation) -> Result<DateTime<Utc>, Failure> {
+    let noted = activations::of(&app.pool, job.place.application_id, &[job.place.location_id]).await?;
+    let noted = noted.first().and_then(|activation| activation.pending_since);
+    let told = seen
+        .created_at
+        .filter(|at| *at <= seen.observed_at && seen.observed_at - *at < chrono::TimeDelta::hours(12));
+    Ok(noted.or(told).unwrap_or(seen.observed_at))
+}
+
+/// What was seen is written before anything is called: after a crash it is known that it was begun.
+async fn note_pending(
+    app: &App,
+    job: &Claimed,
+    progress: Progress,
+    since: DateTime<Utc>,
+    drafts: &[Draft],
+) -> Result<(), Failure> {
+    let mut tx = app.pool.begin().await?;
+    events::append(&mut tx, drafts).await?;
+    activations::note(&mut tx, job.place, progress, None, Some(since)).await?;
+    tx.commit().await?;
+    count_appended(app, drafts);
+    Ok(())
+}
+
+/// It was activated, or it was active before. The status tells with which dates.
+async fn after_activation(app: &App, served: &Served, job: &Claimed, line: &mut Line<'_>) -> Result<Done, Failure> {
+    match observe(app, job.place, line).await {
+        Ok(Some(seen)) if seen.status == Status::Active => connected(app, served, job, line, &seen).await,
+        // The activation itself is certain. What it looks like will be read again.
+        Ok(_) | Err(Failure::Call(_) | Failure::NoTurn) => {
+            learn_location(app, served, job.place.location_id, line).await;
+            let fact = Fact::Activated {
+                periods: Periods::default(),
+            };
+            let drafts = vec![draft(job.place, fact, Source::Activation, Utc::now())];
+            let done = Done {
+                drafts,
+                look_again: true,
+                ..Done::of(Outcome::Done(json!({"status": "active"})))
+            };
+            Ok(done.noting(Progress::Active, None, None))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn connected(
+    app: &App,
+    served: &Served,
+    job: &Claimed,
+    line: &mut Line<'_>,
+    seen: &Observation,
+) -> Result<Done, Failure> {
+    // Rules about the activation may ask for the country or write to the place's address, so the place
+    // is learnt first; then its dates are read again with the right time zone.
+    let known = installations::location(&app.pool, job.place).await?.is_some();
+    if !known {
+        learn_location(app, served, job.place.location_id, line).await;
+    }
+    let seen = match known {
+        true => seen.clone(),
+        false => observe(app, job.place, line).await?.unwrap_or_else(|| seen.clone()),
+    };
+    let drafts = differences(app, job.place, &seen, Source::Activation, None).await?;
+    let progress = if seen.status == Status::Frozen {
+        Progress::Frozen
+    } else {
+        Progress::Active
+    };
+    let done = Done {
+        drafts,
+        ..Done::of(Outcome::Done(json!({"status": seen.status})))
+    };
+    Ok(done.noting(progress, None, None))
+}
+
+/// The list of connected locations tells what a place is like. Without it rules see only its number;
+/// that is no reason to hold up a connection.
+async fn learn_location(app: &App, served: &Served, location: LocationId, line: &mut Line<'_>) {
+    let mut first_seen = None;
+    for page in 1..=PAGES {
+        let Ok(call) = calls::inventory::salons(served.id, page, PAGE) else {
+            return;
+        };
+        let Ok(listed) = line.send(&call).await else { return };
+        if let Some(found) = listed.locations.iter().find(|found| found.id == location) {
+            if let Err(error) = installations::save_location(&app.pool, served.id, found).await {
+                tracing::warn!(%error, location_id = %location, "What is known of a location could not be kept");
+            }
+            return;
+        }
+        let first = listed.locations.first().map(|location| location.id);
+        let repeated = first_seen.is_some() && first == first_seen;
+        if listed.listed < PAGE as usize || repeated {
+            return;
+        }
+        first_seen = first_seen.or(first);
+    }
+}
+
+/// The activation failed or may have failed. It is tried until its time is over.
+fn not_activated(app: &App, job: &Claimed, error: &Error, waited: Duration) -> Done {
+    let text = error.to_string();
+    if waited > app.config.activation.limit {
+        let done = Done::of(Outcome::Done(json!({"status": "expired", "error": text})));
+        return done.noting(Progress::Expired, Some(text), None);
+    }
+    let outcome = match outcome::retry(&app.config.jobs, job, None, &text) {
+        Outcome::Retry { after, error } => Outcome::Retry {
+            after: after.min(LONGEST_WAIT),
+            error,
+        },
+        other => other,
+    };
+    let progress = match error {
+        Error::Unauthorized { .. }
+        | Error::Forbidden { .. }
+        | Error::NotFound { .. }
+        | Error::Invalid { .. }
+        | Error::Rejected { .. } => Progress::Failed,
+        Error::Unavailable { .. } | Error::Throttled { .. } | Error::Unknown { .. } | Error::Fault { .. } => {
+            Progress::Activating
+        }
+    };
+    Done::of(outcome).noting(progress, Some(text), None)
+}
+
+impl Done {
+    fn noting(mut self, progress: Progress, message: Option<String>, pending_since: Option<DateTime<Utc>>) -> Self {
+        self.progress = Some(Progressed {
+            progress,
+            message,
+            pending_since,
+        });
+        self
+    }
+}

@@ -1,0 +1,227 @@
+//! Does jobs: leases a lane, does its first job, writes what became of it together with what follows
+//! from it. The call itself happens between two transactions, never in one.
+
+mod activate;
+mod outcome;
+mod rule_step;
+mod status;
+
+use std::{sync::Arc, time::Instant};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tokio::{sync::watch, task::JoinSet};
+use tracing::{info, warn};
+
+use super::{Step, failed, scheduler::count_appended};
+use crate::{
+    app::{App, line::Line, served::Served},
+    domain::{
+        action::{Action, Priority},
+        event::Draft,
+        ids::Place,
+        payment::Payment,
+    },
+    store::{
+        self, PgTransaction,
+        activations::{self, Progress},
+        events, firings, installations,
+        jobs::{self, Claimed, Outcome},
+    },
+};
+
+/// What came of an attempt, and what is written together with it.
+pub(super) struct Done {
+    outcome: Outcome,
+    /// Events it found out.
+    drafts: Vec<Draft>,
+    /// How far a connection has come.
+    progress: Option<Progressed>,
+    /// Whether somebody should look at the status again.
+    look_again: bool,
+    /// What was said to the marketplace.
+    exchanges: Value,
+}
+
+/// How far a connection has come, for the owner's page.
+#[derive(Debug, Clone)]
+pub(super) struct Progressed {
+    progress: Progress,
+    message: Option<String>,
+    pending_since: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+impl Done {
+    fn of(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            drafts: Vec::new(),
+            progress: None,
+            look_again: false,
+            exchanges: Value::Array(Vec::new()),
+        }
+    }
+}
+
+/// Does everything that is due now. For tests and for a service that is about to stop; the running
+/// service uses [`run`].
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn step(app: &Arc<App>) -> Result<Step> {
+    let claimed = claim(app, app.config.jobs.concurrency).await?;
+    if claimed.is_empty() {
+        return Ok(Step::Idle);
+    }
+    let mut tasks = JoinSet::new();
+    for job in claimed {
+        tasks.spawn(work(Arc::clone(app), job));
+    }
+    while tasks.join_next().await.is_some() {}
+    Ok(Step::Worked)
+}
+
+/// Does jobs until told to stop, so many at once; then finishes those it has begun.
+pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    let mut tasks = JoinSet::new();
+    let limit = app.config.jobs.concurrency;
+    let mut renew = tokio::time::interval(app.config.jobs.lease / 3);
+    renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    while !*stopped.borrow() {
+        let mut pause = app.config.jobs.poll;
+        if tasks.len() < limit {
+            match claim(&app, limit - tasks.len()).await {
+                Ok(claimed) => {
+                    app.metrics.stepped("executor");
+                    for job in claimed {
+                        tasks.spawn(work(Arc::clone(&app), job));
+                    }
+                }
+                Err(error) => pause = failed(&app, "executor", &error),
+            }
+        }
+        tokio::select! {
+            () = app.wake.executor.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+            Some(_) = tasks.join_next() => {}
+            _ = renew.tick() => keep_leases(&app).await,
+            _ = stopped.changed() => {}
+        }
+    }
+    // The leases of what is still being done must not run out meanwhile.
+    while !tasks.is_empty() {
+        tokio::select! {
+            _ = tasks.join_next() => {}
+            _ = renew.tick() => keep_leases(&app).await,
+        }
+    }
+}
+
+async fn claim(app: &App, limit: usize) -> Result<Vec<Claimed>> {
+    let limit = i64::try_from(limit).unwrap_or(1);
+    jobs::claim(&app.pool, &app.worker, app.config.jobs.lease, limit)
+        .await
+        .context("looking for jobs")
+}
+
+async fn keep_leases(app: &App) {
+    if let Err(error) = jobs::renew(&app.pool, &app.worker, app.config.jobs.lease).await {
+        warn!(%error, "The leases of running jobs could not be renewed; somebody else may start them again");
+    }
+}
+
+async fn work(app: Arc<App>, job: Claimed) {
+    let started = Instant::now();
+    let done = attempt(&app, &job).await;
+    let action = action_name(&job);
+    app.metrics
+        .job_attempts_total
+        .with_label_values(&[action, done.outcome.word()])
+        .inc();
+    app.metrics
+        .job_duration_seconds
+        .with_label_values(&[action])
+        .observe(started.elapsed().as_secs_f64());
+    tell(&job, action, &done.outcome);
+    if let Err(error) = settle(&app, &job, &done).await {
+        warn!(job_id = %job.id, error = format!("{error:#}"), "What became of a job could not be written; its lease will run out");
+    }
+    app.wake.executor.notify_one();
+}
+
+fn tell(job: &Claimed, action: &'static str, outcome: &Outcome) {
+    let (job_id, place) = (job.id, job.place);
+    match outcome {
+        Outcome::Done(_) => info!(%job_id, %place, action, attempt = job.attempt, "A job is done"),
+        Outcome::Retry { after, error } => {
+            warn!(%job_id, %place, action, attempt = job.attempt, wait_seconds = after.as_secs_f64(), error, "A job failed and is tried again");
+        }
+        Outcome::Snooze { after, reason } => {
+            info!(%job_id, %place, action, wait_seconds = after.as_secs_f64(), reason, "A job waits");
+        }
+        Outcome::Discard(error) => warn!(%job_id, %place, action, attempt = job.attempt, error, "A job was given up"),
+    }
+}
+
+fn action_name(job: &Claimed) -> &'static str {
+    serde_json::from_value::<Action>(job.params.clone()).map_or("unknown", |action| action.name())
+}
+
+async fn attempt(app: &App, job: &Claimed) -> Done {
+    let Ok(action) = serde_json::from_value::<Action>(job.params.clone()) else {
+        return Done::of(Outcome::Discard("this version does not know the action".to_owned()));
+    };
+    let Some(served) = app.served(job.place.application_id) else {
+        return Done::of(Outcome::Discard(
+            "no application of this number is configured here any more".to_owned(),
+        ));
+    };
+    let mut line = Line::new(app, served, action.priority());
+    let result = match &action {
+        Action::Activate => activate::run(app, served, job, &mut line).await,
+        Action::ReadStatus { expect_payment } => {
+            status::run(app, served, job, &mut line, expect_payment.as_ref()).await
+        }
+        Action::SetDiscount { .. }
+        | Action::CreatePaymentLink { .. }
+        | Action::SendWebhook { .. }
+        | Action::SendEmail { .. } => rule_step::run(app, served, job, &mut line, &action).await.map(Done::of),
+    };
+    let mut done = result.unwrap_or_else(|failure| Done::of(outcome::of(&app.config.jobs, job, &failure)));
+    done.exchanges = match done.exchanges.take() {
+        Value::Array(own) if !own.is_empty() => Value::Array(own),
+        _ => line.exchanges(),
+    };
+    done
+}
+
+async fn settle(app: &App, job: &Claimed, done: &Done) -> Result<()> {
+    let mut tx = app.pool.begin().await?;
+    if !jobs::settle(&mut tx, job, &done.outcome, &done.exchanges).await? {
+        warn!(job_id = %job.id, attempt = job.attempt, "The lease of a job ran out before it was done; what it found does not count");
+        return Ok(());
+    }
+    events::append(&mut tx, &done.drafts).await?;
+    follow_up(&mut tx, job, done).await?;
+    tx.commit().await?;
+    count_appended(app, &done.drafts);
+    Ok(())
+}
+
+async fn follow_up(tx: &mut PgTransaction<'_>, job: &Claimed, done: &Done) -> Result<()> {
+    if let Some(Progressed {
+        progress,
+        message,
+        pending_since,
+    }) = &done.progress
+    {
+        activations::note(tx, job.place, *progress, message.as_deref(), *pending_since).await?;
+    }
+    if done.look_again {
+        super::judge::enqueue_look(tx, job.place, &Action::ReadStatus { expect_payment: None }).await?;
+    }
+    if let (Outcome::Done(result), Some(firing), Some(step)) = (&done.outcome, job.firing_id, &job.step_id) {
+        firings::add_result(tx, firing, step, result).await?;
+    }
+    Ok(())
+}

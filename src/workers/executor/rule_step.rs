@@ -1,0 +1,230 @@
+//! The actions of rules. Texts are rendered now, so that they see the results of earlier steps and
+//! the present state of the installation.
+
+use chrono::Utc;
+use rust_decimal::Decimal;
+use serde_json::{Map, Value, json};
+
+use super::outcome;
+use crate::{
+    app::{
+        App,
+        line::{Failure, Line},
+        served::Served,
+    },
+    domain::{
+        action::Action,
+        ids::{FiringId, Place},
+        installation::{Installation, Status},
+        location::Location,
+    },
+    marketplace::calls::{self, LimitError},
+    notify::{
+        email::Mail,
+        webhook::{Secret, SignedRequest},
+    },
+    rules::{self, EventView, Facts, RenderError},
+    store::{
+        events, firings, installations,
+        jobs::{Claimed, Outcome},
+    },
+    workers::judge,
+};
+use secrecy::ExposeSecret;
+
+/// What a step may refer to.
+struct Scene {
+    rule: String,
+    event: EventView,
+    installation: Installation,
+    location: Location,
+    results: Map<String, Value>,
+}
+
+/// Does one step of a firing.
+pub(super) async fn run(
+    app: &App,
+    served: &Served,
+    job: &Claimed,
+    line: &mut Line<'_>,
+    action: &Action,
+) -> Result<Outcome, Failure> {
+    let scene = match scene(app, served, job).await? {
+        Ok(scene) => scene,
+        Err(why) => return Ok(Outcome::Discard(why)),
+    };
+    match action {
+        Action::SetDiscount { percent } => set_discount(served, job.place, line, *percent).await,
+        Action::CreatePaymentLink {
+            discount,
+            tariff_option_id,
+        } => create_payment_link(served, job.place, line, (*discount, *tariff_option_id)).await,
+        Action::SendWebhook { url, body } => send_webhook(app, served, job, &scene, (url, body.as_deref())).await,
+        Action::SendEmail { to, subject, text } => send_email(app, served, job, &scene, [to, subject, text]).await,
+        Action::Activate | Action::ReadStatus { .. } => Ok(Outcome::Discard("not an action of rules".to_owned())),
+    }
+}
+
+/// Gathers the facts, or says why the step must not be done any more.
+async fn scene(app: &App, served: &Served, job: &Claimed) -> Result<Result<Scene, String>, Failure> {
+    let Some(firing) = job.firing_id else {
+        return Ok(Err("it belongs to no firing".to_owned()));
+    };
+    let Some(firing) = firings::get(&app.pool, firing).await? else {
+        return Ok(Err("its firing is gone".to_owned()));
+    };
+    let Some(event) = events::find(&app.pool, firing.event_id, firing.event_received_at).await? else {
+        return Ok(Err("its event was dropped, because it is too old".to_owned()));
+    };
+    let installation = installations::get(&app.pool, job.place).await?;
+    let rule = served.rules.rules().iter().find(|rule| rule.name == firing.rule);
+    let connected = installation.status != Status::Uninstalled && installation.generation == firing.generation;
+    if firing.generation > 0 && !connected && !rule.is_some_and(judge::survives) {
+        return Ok(Err("the connection it was meant for is over".to_owned()));
+    }
+    let location = installations::location(&app.pool, job.place).await?;
+    let results = match firing.results {
+        Value::Object(results) => results,
+        _ => Map::new(),
+    };
+    Ok(Ok(Scene {
+        rule: firing.rule,
+        event: judge::view(&event),
+        installation,
+        location: location.unwrap_or_else(|| Location::unknown(job.place.location_id)),
+        results,
+    }))
+}
+
+impl Scene {
+    fn facts<'a>(&'a self, served: &'a Served) -> Facts<'a> {
+        Facts::new(
+            &self.event,
+            &self.installation,
+            &self.location,
+            &served.view,
+            Utc::now(),
+        )
+    }
+
+    fn render(&self, served: &Served, template: &str) -> Result<String, RenderError> {
+        rules::render(template, &self.facts(served), &self.results)
+    }
+}
+
+fn refused(error: &LimitError) -> Outcome {
+    Outcome::Discard(error.to_string())
+}
+
+async fn set_discount(
+    served: &Served,
+    place: Place,
+    line: &mut Line<'_>,
+    percent: Decimal,
+) -> Result<Outcome, Failure> {
+    match calls::billing::add_discount(served.id, &[place.location_id], percent) {
+        Ok(call) => line.send(&call).await?,
+        Err(error) => return Ok(refused(&error)),
+    }
+    Ok(Outcome::Done(json!({"percent": percent.normalize().to_string()})))
+}
+
+/// The vendor's own client names an option of the tariffs, the reference does not (contract M4): the
+/// cheapest is named when there are any.
+async fn create_payment_link(
+    served: &Served,
+    place: Place,
+    line: &mut Line<'_>,
+    (discount, option): (Option<Decimal>, Option<i64>),
+) -> Result<Outcome, Failure> {
+    let option = match option {
+        Some(option) => Some(option),
+        None => calls::inventory::cheapest_option(&line.send(&calls::inventory::tariffs(served.id)).await?),
+    };
+    let url = match calls::billing::payment_link(place, option, discount) {
+        Ok(call) => line.send(&call).await?,
+        Err(error) => return Ok(refused(&error)),
+    };
+    let discount = discount.map(|discount| discount.normalize().to_string());
+    Ok(Outcome::Done(
+        json!({"url": url, "discount": discount, "tariff_option_id": option}),
+    ))
+}
+
+/// The name of a message is the same for every attempt, so that the receiver can tell a repetition.
+fn message_id(firing: Option<FiringId>, step: i16) -> String {
+    format!("bellhop-{}-{step}", firing.map_or(0, |firing| firing.0))
+}
+
+async fn send_webhook(
+    app: &App,
+    served: &Served,
+    job: &Claimed,
+    scene: &Scene,
+    (url, body): (&str, Option<&str>),
+) -> Result<Outcome, Failure> {
+    let step = usize::try_from(job.step).unwrap_or(0);
+    let secret = served
+        .rules
+        .webhook_secret(&scene.rule, step)
+        .map(|secret| Secret::parse(secret.expose_secret()));
+    let Some(Ok(secret)) = secret else {
+        return Ok(Outcome::Discard(format!(
+            "the rule `{}` and its secret are not in the rule files any more",
+            scene.rule
+        )));
+    };
+    let rendered = scene.render(served, url).and_then(|url| {
+        let body = match body {
+            Some(template) => scene.render(served, template)?,
+            None => rules::default_webhook_body(&scene.facts(served), &scene.results).to_string(),
+        };
+        Ok((url, body))
+    });
+    let (url, body) = match rendered {
+        Ok(rendered) => rendered,
+        Err(error) => return Ok(Outcome::Discard(error.to_string())),
+    };
+    let id = message_id(job.firing_id, job.step);
+    let request = SignedRequest {
+        url: &url,
+        id: &id,
+        timestamp: Utc::now(),
+        body: &body,
+        secrets: &[secret],
+    };
+    Ok(match app.webhooks.send(&request).await {
+        Ok(answer) => Outcome::Done(json!({"status": answer.status, "id": id})),
+        Err(error) => outcome::of_message(&app.config.jobs, job, &error),
+    })
+}
+
+async fn send_email(
+    app: &App,
+    served: &Served,
+    job: &Claimed,
+    scene: &Scene,
+    templates: [&String; 3],
+) -> Result<Outcome, Failure> {
+    let Some(mailer) = &app.mailer else {
+        return Ok(Outcome::Discard(
+            "no mail server is configured: [smtp] is missing".to_owned(),
+        ));
+    };
+    let [to, subject, text] = templates.map(|template| scene.render(served, template));
+    let (to, subject, text) = match (to, subject, text) {
+        (Ok(to), Ok(subject), Ok(text)) => (to, subject, text),
+        (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => return Ok(Outcome::Discard(error.to_string())),
+    };
+    let id = message_id(job.firing_id, job.step);
+    let mail = Mail {
+        to,
+        subject,
+        text,
+        id: id.clone(),
+    };
+    Ok(match mailer.send(&mail).await {
+        Ok(()) => Outcome::Done(json!({"id": id})),
+        Err(error) => outcome::of_message(&app.config.jobs, job, &error),
+    })
+}

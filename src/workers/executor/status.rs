@@ -1,0 +1,119 @@
+//! Reading an installation's status, and turning what differs from what we know into events.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde_json::json;
+
+use super::{Done, outcome};
+use crate::{
+    app::{
+        App,
+        line::{Failure, Line},
+        served::Served,
+    },
+    domain::{
+        action::ExpectedPayment,
+        event::{Draft, Fact, Source},
+        ids::Place,
+        installation::{Installation, Observation, Status},
+    },
+    marketplace::calls,
+    store::{
+        installations,
+        jobs::{Claimed, Outcome},
+    },
+};
+
+/// Reads the status of a job's installation.
+pub(super) async fn run(
+    app: &App,
+    served: &Served,
+    job: &Claimed,
+    line: &mut Line<'_>,
+    expected: Option<&ExpectedPayment>,
+) -> Result<Done, Failure> {
+    let Some(seen) = observe(app, job.place, line).await? else {
+        return Ok(Done::of(outcome::retry(
+            &app.config.jobs,
+            job,
+            None,
+            "the marketplace answered with a status word nobody knows",
+        )));
+    };
+    let _ = served;
+    let drafts = differences(app, job.place, &seen, Source::Status, expected).await?;
+    let found = expected.is_none_or(|expected| seen.payments.iter().any(|payment| payment.id == Some(expected.id)));
+    let outcome = if found {
+        Outcome::Done(json!({"status": seen.status, "differences": drafts.len()}))
+    } else {
+        outcome::retry(
+            &app.config.jobs,
+            job,
+            None,
+            "the status does not show the payment that was reported",
+        )
+    };
+    Ok(Done {
+        drafts,
+        ..Done::of(outcome)
+    })
+}
+
+/// Asks the marketplace (M6). `None` when it uses a word we do not know.
+pub(super) async fn observe(app: &App, place: Place, line: &mut Line<'_>) -> Result<Option<Observation>, Failure> {
+    let observed_at = Utc::now();
+    let status = line.send(&calls::installation::status(place)).await?;
+    Ok(status.observation(zone(app, place).await?, observed_at))
+}
+
+/// Dates of payments are local and carry no offset (contract 5).
+async fn zone(app: &App, place: Place) -> Result<Tz, Failure> {
+    let location = installations::location(&app.pool, place).await?;
+    let name = location.and_then(|location| location.timezone_name);
+    Ok(name.and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC))
+}
+
+/// What an observation says that we do not know yet, as events on their way to the inbox.
+pub(super) async fn differences(
+    app: &App,
+    place: Place,
+    seen: &Observation,
+    source: Source,
+    expected: Option<&ExpectedPayment>,
+) -> Result<Vec<Draft>, Failure> {
+    let mut tx = app.pool.begin().await?;
+    let installation = installations::lock(&mut tx, place).await?;
+    let known = installations::payments(&mut tx, place).await?;
+    tx.commit().await?;
+    let mut facts = installation.differences(seen, &known, expected.map(|expected| expected.id));
+    for fact in &mut facts {
+        if let (Fact::PaymentReceived { payment, .. }, Some(expected)) = (fact, expected)
+            && payment.id == Some(expected.id)
+        {
+            payment.currency.clone_from(&expected.currency);
+        }
+    }
+    Ok(facts
+        .into_iter()
+        .map(|fact| draft(place, fact, source, seen.observed_at))
+        .collect())
+}
+
+/// An event for a fact.
+pub(super) fn draft(place: Place, fact: Fact, source: Source, occurred_at: DateTime<Utc>) -> Draft {
+    Draft {
+        place,
+        kind: fact.kind(),
+        source,
+        fact,
+        occurred_at,
+    }
+}
+
+/// Whether what we know agrees with being connected.
+pub(super) fn is_connected(installation: &Installation) -> bool {
+    match installation.status {
+        Status::Pending | Status::Active | Status::Frozen => true,
+        Status::Uninstalled => false,
+    }
+}

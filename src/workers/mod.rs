@@ -1,0 +1,122 @@
+//! The loops. Each worker has a `step` that does one unit of work and says whether there was any;
+//! one shared loop calls it, sleeps when there was none, and outlives every error. A wake-up saves
+//! time and nothing more: each worker looks by itself too.
+
+/// Does jobs.
+pub mod executor;
+mod judge;
+/// Judges events.
+pub mod processor;
+/// Makes partitions ahead and drops old ones.
+pub mod pruner;
+/// Announces moments that have come.
+pub mod scheduler;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+use tracing::error;
+
+use crate::app::App;
+
+/// Whether a step found work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Yes; there may be more.
+    Worked,
+    /// No.
+    Idle,
+}
+
+/// The names of the workers, as in metrics.
+pub const NAMES: [&str; 4] = ["processor", "executor", "scheduler", "pruner"];
+
+/// The running workers of a process.
+pub struct Workers {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+/// Starts all workers.
+pub fn start(app: &Arc<App>) -> Workers {
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let poll = app.config.jobs.poll;
+    tasks.spawn(drive(
+        Arc::clone(app),
+        "processor",
+        Rest(app.wake.processor.clone(), poll),
+        stopped.clone(),
+        processor::step,
+    ));
+    tasks.spawn(drive(
+        Arc::clone(app),
+        "scheduler",
+        Rest(Arc::default(), poll),
+        stopped.clone(),
+        scheduler::step,
+    ));
+    tasks.spawn(drive(
+        Arc::clone(app),
+        "pruner",
+        Rest(Arc::default(), pruner::EVERY),
+        stopped.clone(),
+        pruner::step,
+    ));
+    tasks.spawn(executor::run(Arc::clone(app), stopped));
+    Workers { tasks, stop }
+}
+
+impl Workers {
+    /// Lets every worker finish the step it is in, at most for so long. Returns whether all did.
+    pub async fn stop(mut self, grace: Duration) -> bool {
+        // Nobody listens only when every worker has ended.
+        let _ = self.stop.send(true);
+        tokio::time::timeout(grace, async { while self.tasks.join_next().await.is_some() {} })
+            .await
+            .is_ok()
+    }
+}
+
+/// How a worker rests: until it is woken, at most for so long.
+struct Rest(Arc<Notify>, Duration);
+
+async fn drive(
+    app: Arc<App>,
+    name: &'static str,
+    rest: Rest,
+    mut stopped: watch::Receiver<bool>,
+    step: impl AsyncFn(&App) -> Result<Step>,
+) {
+    while !*stopped.borrow() {
+        let pause = match step(&app).await {
+            Ok(found) => {
+                app.metrics.stepped(name);
+                (found == Step::Idle).then_some(rest.1)
+            }
+            Err(error) => Some(failed(&app, name, &error)),
+        };
+        if let Some(pause) = pause {
+            tokio::select! {
+                () = rest.0.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+                _ = stopped.changed() => {}
+            }
+        }
+    }
+}
+
+/// Tells about a step that failed, and how long to wait before the next.
+fn failed(app: &App, name: &'static str, error: &anyhow::Error) -> Duration {
+    app.metrics.worker_errors_total.with_label_values(&[name]).inc();
+    error!(
+        worker = name,
+        error = format!("{error:#}"),
+        "A step failed; it is tried again"
+    );
+    Duration::from_secs(1)
+}
