@@ -175,6 +175,7 @@ fn spoil(fault: &Fault, real: Option<Answer>, generic: Answer) -> Outcome {
         Outcome::Answer(answer)
     };
     match fault.kind {
+        // The last two are refused for calls when they are ordered.
         FaultKind::Status | FaultKind::Lost | FaultKind::Duplicate => {
             Outcome::Answer(match fault.retry_after {
                 Some(seconds) => generic.header("Retry-After", seconds.to_string()),

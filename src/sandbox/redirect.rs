@@ -228,7 +228,7 @@ mod tests {
             url.contains("PiA_Pz8gfn5-In0=&user_data_sign=9273a302"),
             "{url}"
         );
-        assert!(url.ends_with("2764d2851710b854b261abe2c05be8be33285d5cffd5"));
+        assert!(url.ends_with("9273a3025830fb1c52941764d2851710b854b261abe2c05be8be33285d5cffd5"));
     }
 
     #[test]

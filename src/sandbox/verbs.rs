@@ -192,6 +192,7 @@ impl Sandbox {
 
     /// Orders a fault for the next calls of a name.
     pub async fn fail(&self, fault: Fault) -> Result<()> {
+        let fault = fault.checked()?;
         self.lock().faults.add(fault);
         Ok(())
     }

@@ -1,1 +1,3 @@
-//! tests
+//! Integration tests, in one binary.
+
+mod sandbox;
