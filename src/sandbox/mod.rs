@@ -66,6 +66,7 @@ mod mailbox;
 mod marketplace_api;
 mod mime;
 mod options;
+mod payments;
 mod redirect;
 mod sender;
 mod state;
@@ -100,10 +101,11 @@ pub use mailbox::Mail;
 pub use options::{
     Application, Brand, DateZone, Delivery, Limits, Options, Tariff, TariffOption, Terms,
 };
+pub use payments::{Paid, Pay};
 pub use redirect::{Owner, Shape};
 pub use sender::{Attempt, Class, Sent, SentOutcome};
 pub use truth::{LinkTruth, LocationTruth, Truth};
-pub use verbs::{Paid, Pay, Place};
+pub use verbs::Place;
 
 use state::State;
 
