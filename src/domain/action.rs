@@ -10,7 +10,11 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// Finish a connection: read the status, activate when it is pending, read what came of it.
-    Activate,
+    Activate {
+        /// Somebody asked for it: also where the partner's own product decides.
+        #[serde(default)]
+        by_hand: bool,
+    },
     /// Read the installation's status and turn what differs from ours into events.
     ReadStatus {
         /// The payment a callback reported, which the status must confirm.
@@ -70,7 +74,7 @@ impl Action {
     /// The name in rule files, in the API and in metrics.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Activate => "activate",
+            Self::Activate { .. } => "activate",
             Self::ReadStatus { .. } => "read_status",
             Self::SetDiscount { .. } => "set_discount",
             Self::CreatePaymentLink { .. } => "create_payment_link",
@@ -82,7 +86,7 @@ impl Action {
     /// How early its marketplace calls may take from the shared request budget.
     pub fn priority(&self) -> Priority {
         match self {
-            Self::Activate => Priority::Activation,
+            Self::Activate { .. } => Priority::Activation,
             Self::ReadStatus { .. }
             | Self::SetDiscount { .. }
             | Self::CreatePaymentLink { .. }

@@ -93,7 +93,7 @@ impl Trigger {
 
     /// Whether an event of this kind concerns the rule. `moment_before` tells moments of one kind
     /// apart.
-    pub(super) fn matches(&self, kind: &Kind, moment_before: Option<Duration>) -> bool {
+    pub fn matches(&self, kind: &Kind, moment_before: Option<Duration>) -> bool {
         match self {
             Self::Fixed(wanted) => wanted == kind,
             Self::TrialEnding { before } => *kind == Kind::TrialEnding && moment_before == Some(*before),

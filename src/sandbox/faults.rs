@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
+
+use super::calls::Call;
 
 /// A fault ordered for the next calls.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -80,6 +83,28 @@ impl Fault {
             retry_after: Some(seconds),
             ..self
         }
+    }
+
+    /// Refuses a name nothing has, and a kind that cannot happen to it: such a fault would
+    /// wait for ever.
+    pub(super) fn checked(self) -> Result<Self> {
+        let delivery = matches!(self.kind, FaultKind::Lost | FaultKind::Duplicate);
+        let fits = match self.call.split('.').next().unwrap_or("") {
+            "callback" | "event" => delivery,
+            "inbox" => self.kind == FaultKind::Status,
+            name if name == "*" || Call::ALL.iter().any(|call| call.name() == name) => !delivery,
+            _ => bail!("there is no call named {:?}", self.call),
+        };
+        if !fits {
+            bail!("{:?} cannot happen to {:?}", self.kind.as_str(), self.call);
+        }
+        if self
+            .status
+            .is_some_and(|status| !(200..600).contains(&status))
+        {
+            bail!("the status must be from 200 to 599");
+        }
+        Ok(self)
     }
 
     /// Whether the call does what it should before the fault shows.

@@ -82,11 +82,12 @@ fn text_of(headers: &Headers, body: &str, depth: u32) -> Option<String> {
         return None;
     }
     let encoding = header(headers, "content-transfer-encoding").unwrap_or_default();
-    Some(match encoding.to_lowercase().as_str() {
+    let text = match encoding.to_lowercase().as_str() {
         "quoted-printable" => quoted_printable(&body.replace("=\n", "")),
         "base64" => base64_text(body).unwrap_or_else(|| body.to_owned()),
         _ => body.to_owned(),
-    })
+    };
+    Some(text.replace("\r\n", "\n"))
 }
 
 fn parameter(value: &str, name: &str) -> Option<String> {

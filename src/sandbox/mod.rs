@@ -17,7 +17,7 @@
 //! # Time is ageing
 //!
 //! The clock is the real one, because the backend under trial lives on it too. Time "passes"
-//! by ageing: [`Sandbox::advance`] moves every stored date of the marketplace into the past
+//! by ageing: [`Sandbox::advance`](crate::sandbox::Sandbox::advance) moves every stored date of the marketplace into the past
 //! and then does what became due. Pending links run out and are cleaned up, trials and paid
 //! periods end in a freeze with its callback, refunds of running periods disable, delayed
 //! events leave. The log of each link is dated when the change was due. A tick of 250 ms does
@@ -26,7 +26,7 @@
 //!
 //! # The control API
 //!
-//! `GET /_sandbox` lists the verbs; each is the method of the same name on [`Sandbox`], with
+//! `GET /_sandbox` lists the verbs; each is the method of the same name on `Sandbox`, with
 //! the same fields as JSON. It has no password: keep the listener on loopback.
 //!
 //! | verb | |
@@ -66,6 +66,7 @@ mod mailbox;
 mod marketplace_api;
 mod mime;
 mod options;
+mod payments;
 mod redirect;
 mod sender;
 mod state;
@@ -97,11 +98,14 @@ pub use inbox::Received;
 pub use links::{Link, LogLine, Origin, Payment, PaymentLink, Source, Status};
 pub use locations::Location;
 pub use mailbox::Mail;
-pub use options::{Application, Brand, DateZone, Delivery, Limits, Options, Tariff, TariffOption, Terms};
+pub use options::{
+    Application, Brand, DateZone, Delivery, Limits, Options, Tariff, TariffOption, Terms,
+};
+pub use payments::{Paid, Pay};
 pub use redirect::{Owner, Shape};
 pub use sender::{Attempt, Class, Sent, SentOutcome};
 pub use truth::{LinkTruth, LocationTruth, Truth};
-pub use verbs::{Paid, Pay, Place};
+pub use verbs::Place;
 
 use state::State;
 

@@ -95,7 +95,8 @@ pub enum SentOutcome {
     Delivered,
     /// Given up.
     Failed,
-    /// Not sent: the link was not active any more, or the address was gone.
+    /// Not sent (again): the link was not active any more, the address was gone, or the
+    /// sandbox was stopped.
     Stopped,
     /// Not sent, because a fault said so.
     Lost,
@@ -183,10 +184,6 @@ impl World {
             _ => 1,
         };
         for _ in 0..times {
-            // Fair, so that requests leave in the order they were queued.
-            let Ok(_slot) = self.slots.acquire().await else {
-                return;
-            };
             let (outcome, attempts) = self.attempts(&outgoing).await;
             self.note(outgoing.clone(), outcome, attempts);
         }
@@ -202,10 +199,21 @@ impl World {
             if round > 0 {
                 tokio::time::sleep(self.delivery.retry_pause).await;
             }
+            let slot = match outgoing.class {
+                // Few and urgent: they do not wait for a crowd of events.
+                Class::Callback => None,
+                // Fair, so that events leave in the order they were queued. The slots are
+                // closed when the sandbox stops.
+                Class::Event => match self.slots.acquire().await {
+                    Ok(slot) => Some(slot),
+                    Err(_) => return (SentOutcome::Stopped, attempts),
+                },
+            };
             if !self.lock().may_send(outgoing) {
                 return (SentOutcome::Stopped, attempts);
             }
             let attempt = self.attempt(outgoing).await;
+            drop(slot);
             let (delivered, again) = (attempt.delivered(), attempt.worth_repeating());
             attempts.push(attempt);
             if delivered {

@@ -5,21 +5,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, Months, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Sandbox;
-use super::callbacks::PaidPeriod;
 use super::calls::Calls;
-use super::dates;
 use super::events::{Change, Manner};
 use super::faults::Fault;
 use super::inbox::Received;
-use super::lifecycle::NewPayment;
-use super::links::{Origin, Source, Status};
+use super::links::{Source, Status};
 use super::locations::Location;
 use super::mailbox::Mail;
 use super::options::Application;
+use super::payments::{Paid, Pay};
 use super::sender::Sent;
 use super::state::{Key, State};
 use super::truth::{LinkTruth, Truth};
@@ -40,37 +38,6 @@ impl Place {
     }
 }
 
-/// The owner pays through the platform.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Pay {
-    /// Application; may be left out when `link` is given.
-    pub application_id: i64,
-    /// Location; may be left out when `link` is given.
-    pub location_id: i64,
-    /// What is bought; default what the link says, else the first option of the first tariff.
-    pub tariff_option_id: Option<i64>,
-    /// What is paid; default the price less the discount.
-    pub amount: Option<f64>,
-    /// Percent; default what the link says, else the stored discount.
-    pub discount: Option<f64>,
-    /// A payment link made by M4: application, location, option and discount are its own.
-    pub link: Option<String>,
-}
-
-/// What came of a payment.
-#[derive(Debug, Clone, Serialize)]
-pub struct Paid {
-    /// Payment id.
-    pub payment_id: i64,
-    /// What was paid.
-    pub amount: serde_json::Number,
-    /// Start of the period.
-    pub period_from: DateTime<Utc>,
-    /// End of the period.
-    pub period_to: DateTime<Utc>,
-}
-
 impl Sandbox {
     /// Adds or replaces a location.
     pub async fn put_location(&self, location: Location) -> Result<()> {
@@ -78,7 +45,10 @@ impl Sandbox {
             bail!("a location needs a positive id");
         }
         if location.timezone_name.parse::<chrono_tz::Tz>().is_err() {
-            bail!("{:?} is not the name of a time zone", location.timezone_name);
+            bail!(
+                "{:?} is not the name of a time zone",
+                location.timezone_name
+            );
         }
         self.lock().put_location(location);
         Ok(())
@@ -108,7 +78,10 @@ impl Sandbox {
     /// Ends the running period now: the link is frozen, and the application is called back.
     pub async fn freeze(&self, place: Place) -> Result<()> {
         self.act(|state, now| {
-            let link = state.links.get_mut(&place.key()).context("never connected")?;
+            let link = state
+                .links
+                .get_mut(&place.key())
+                .context("never connected")?;
             if link.status != Status::Active {
                 bail!("only an active link can be frozen");
             }
@@ -123,14 +96,17 @@ impl Sandbox {
     /// one (or now, if later), a frozen link works again, and the application is told by a
     /// signed callback.
     pub async fn pay(&self, pay: Pay) -> Result<Paid> {
-        self.act(|state, now| state.platform_payment(&pay, now)).await
+        self.act(|state, now| state.platform_payment(&pay, now))
+            .await
     }
 
     /// Gives a payment back, as the owner's side would. A running period ends the link later.
     pub async fn refund(&self, payment_id: i64) -> Result<()> {
         self.act(|state, now| {
             let found = state.refund(payment_id, now);
-            found.map(|_| ()).context("there is no such payment to give back")
+            found
+                .map(|_| ())
+                .context("there is no such payment to give back")
         })
         .await
     }
@@ -143,7 +119,9 @@ impl Sandbox {
             hook_id: delivery.hook_id,
             array: delivery.array,
         };
-        let queued = self.act(|state, now| Ok(state.change(&change, manner, now))).await?;
+        let queued = self
+            .act(|state, now| Ok(state.change(&change, manner, now)))
+            .await?;
         self.send_due_events();
         Ok(queued)
     }
@@ -181,6 +159,7 @@ impl Sandbox {
 
     /// Orders a fault for the next calls of a name.
     pub async fn fail(&self, fault: Fault) -> Result<()> {
+        let fault = fault.checked()?;
         self.lock().faults.add(fault);
         Ok(())
     }
@@ -233,84 +212,15 @@ impl Sandbox {
     }
 
     /// Changes the state and waits until the callbacks it caused were sent.
-    pub(super) async fn act<T>(&self, change: impl FnOnce(&mut State, DateTime<Utc>) -> Result<T>) -> Result<T> {
+    pub(super) async fn act<T>(
+        &self,
+        change: impl FnOnce(&mut State, DateTime<Utc>) -> Result<T>,
+    ) -> Result<T> {
         let done = change(&mut self.lock(), Utc::now());
         for callback in self.send_callbacks() {
             // A callback that panicked or was cut off is missing in the deliveries.
             let _ = callback.await;
         }
         done
-    }
-}
-
-impl State {
-    fn platform_payment(&mut self, pay: &Pay, now: DateTime<Utc>) -> Result<Paid> {
-        let (key, link_option, link_discount) = match &pay.link {
-            Some(url) => self.payment_link(url)?,
-            None => ((pay.application_id, pay.location_id), None, None),
-        };
-        let application = self.applications.get(&key.0).context("unknown application")?;
-        let link = self.links.get(&key).context("never connected")?;
-        match link.status {
-            Status::Active | Status::Freezed | Status::Disabled => {}
-            Status::Pending | Status::Uninstalled => bail!("not connected"),
-        }
-        let wanted = pay.tariff_option_id.or(link_option);
-        let mut options = application.tariffs.iter().flat_map(|tariff| &tariff.options);
-        let option = options.find(|option| wanted.is_none_or(|id| id == option.id)).cloned();
-        let stored = link.discount.filter(|percent| *percent > 0.0);
-        let discount = pay.discount.or(link_discount).or(stored);
-        let price = option.as_ref().map(|option| {
-            let price = option.overall_price * (1.0 - discount.unwrap_or(0.0) / 100.0);
-            (price * 100.0).round() / 100.0
-        });
-        let amount = pay.amount.or(price).context("no such tariff option: give an amount")?;
-        let amount = dates::number(amount);
-        let from = link.paid_until().map_or(now, |end| end.max(now));
-        let months = option.as_ref().map_or(1, |option| option.duration_in_months);
-        let to = from
-            .checked_add_months(Months::new(months))
-            .context("too long a period")?;
-        let currency_iso = match &option {
-            Some(option) => option.currency_iso.clone(),
-            None => self.location(key.1).currency.clone(),
-        };
-        let zone = self.location(key.1).zone();
-        let payment = NewPayment {
-            sum: amount.clone(),
-            currency_iso: currency_iso.clone(),
-            paid_at: now,
-            from,
-            to,
-            origin: Origin::Platform,
-        };
-        let payment_id = self.paid(key, payment, Source::Marketplace, now);
-        let date = |at| dates::print(at, zone, self.terms.payment_dates);
-        let period = PaidPeriod {
-            payment_id,
-            amount: amount.clone(),
-            currency_iso,
-            discount: discount.map(dates::number),
-            period_from: date(from),
-            period_to: date(to),
-            payment_date: date(now),
-            tariff_option_id: option.map(|option| option.id),
-        };
-        self.announce_payment(key, &period);
-        Ok(Paid {
-            payment_id,
-            amount,
-            period_from: from,
-            period_to: to,
-        })
-    }
-
-    /// Finds a payment link among those made.
-    fn payment_link(&self, url: &str) -> Result<(Key, Option<i64>, Option<f64>)> {
-        let found = self.links.iter().find_map(|(key, link)| {
-            let made = link.payment_links.iter().find(|made| made.url == url)?;
-            Some((*key, made.tariff_option_id, made.discount))
-        });
-        found.context("the marketplace made no such payment link")
     }
 }

@@ -284,7 +284,7 @@ async fn look_closer(tx: &mut PgTransaction<'_>, event: &Waiting, installation: 
 
 /// Puts the activation of a location into the queue, unless one waits there already.
 pub(super) async fn enqueue_activation(tx: &mut PgTransaction<'_>, place: Place, priority: Priority) -> Result<()> {
-    let action = &Action::Activate;
+    let action = &Action::Activate { by_hand: false };
     let job = NewJob {
         place,
         lane: "activation",

@@ -8,4 +8,5 @@
 
 mod embedded;
 mod house;
+mod sandbox;
 mod scripts;

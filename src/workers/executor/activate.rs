@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 
 use super::{
     Done, Progressed, outcome,
-    status::{self, differences, draft, observe},
+    status::{differences, draft, observe},
 };
 use crate::{
     app::{
@@ -49,7 +49,13 @@ const EARLY_LOOKS: i32 = 3;
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// Looks at a connection and takes it as far as it goes.
-pub(super) async fn run(app: &App, served: &Served, job: &Claimed, line: &mut Line<'_>) -> Result<Done, Failure> {
+pub(super) async fn run(
+    app: &App,
+    served: &Served,
+    job: &Claimed,
+    line: &mut Line<'_>,
+    by_hand: bool,
+) -> Result<Done, Failure> {
     let Some(seen) = observe(app, job.place, line).await? else {
         return Ok(Done::of(outcome::retry(
             &app.config.jobs,
@@ -60,7 +66,7 @@ pub(super) async fn run(app: &App, served: &Served, job: &Claimed, line: &mut Li
     };
     match seen.status {
         Status::Uninstalled => not_connected(app, job, &seen).await,
-        Status::Pending => pending(app, served, job, line, &seen).await,
+        Status::Pending => pending(app, served, job, line, (&seen, by_hand)).await,
         Status::Active | Status::Frozen => connected(app, served, job, line, &seen).await,
     }
 }
@@ -84,13 +90,16 @@ async fn pending(
     served: &Served,
     job: &Claimed,
     line: &mut Line<'_>,
-    seen: &Observation,
+    (seen, by_hand): (&Observation, bool),
 ) -> Result<Done, Failure> {
-    let since = pending_since(app, job, seen).await?;
+    let noted = activations::of(&app.pool, job.place.application_id, &[job.place.location_id]).await?;
+    let noted = noted.first();
+    let since = pending_since(noted.and_then(|activation| activation.pending_since), seen);
     let waited = (seen.observed_at - since).to_std().unwrap_or_default();
-    let by_hand = job.params.get("by_hand") == Some(&Value::Bool(true));
+    // Once somebody has asked for it, an owner who opens the page again does not undo that.
+    let begun = noted.is_some_and(|activation| activation.progress == Progress::Activating);
     let progress = match served.config.activation {
-        Activation::External if !by_hand => Progress::External,
+        Activation::External if !by_hand && !begun => Progress::External,
         Activation::External | Activation::Automatic => Progress::Activating,
     };
     let drafts = differences(app, job.place, seen, Source::Activation, None).await?;
@@ -117,13 +126,9 @@ async fn pending(
 
 /// The clocks count from the consent. When the marketplace says a time that makes sense, it counts;
 /// its zone is not certain, so one in the future does not.
-async fn pending_since(app: &App, job: &Claimed, seen: &Observation) -> Result<DateTime<Utc>, Failure> {
-    let noted = activations::of(&app.pool, job.place.application_id, &[job.place.location_id]).await?;
-    let noted = noted.first().and_then(|activation| activation.pending_since);
-    let told = seen
-        .created_at
-        .filter(|at| *at <= seen.observed_at && seen.observed_at - *at < chrono::TimeDelta::hours(12));
-    Ok(noted.or(told).unwrap_or(seen.observed_at))
+fn pending_since(noted: Option<DateTime<Utc>>, seen: &Observation) -> DateTime<Utc> {
+    let sensible = |at: &DateTime<Utc>| *at <= seen.observed_at && seen.observed_at - *at < TimeDelta::hours(12);
+    noted.or(seen.created_at.filter(sensible)).unwrap_or(seen.observed_at)
 }
 
 /// What was seen is written before anything is called: after a crash it is known that it was begun.

@@ -15,17 +15,12 @@ use tracing::{info, warn};
 
 use super::{Step, failed, scheduler::count_appended};
 use crate::{
-    app::{App, line::Line, served::Served},
-    domain::{
-        action::{Action, Priority},
-        event::Draft,
-        ids::Place,
-        payment::Payment,
-    },
+    app::{App, line::Line},
+    domain::{action::Action, event::Draft},
     store::{
-        self, PgTransaction,
+        PgTransaction,
         activations::{self, Progress},
-        events, firings, installations,
+        events, firings,
         jobs::{self, Claimed, Outcome},
     },
 };
@@ -178,9 +173,9 @@ async fn attempt(app: &App, job: &Claimed) -> Done {
     };
     let mut line = Line::new(app, served, action.priority());
     let result = match &action {
-        Action::Activate => activate::run(app, served, job, &mut line).await,
+        Action::Activate { by_hand } => activate::run(app, served, job, &mut line, *by_hand).await,
         Action::ReadStatus { expect_payment } => {
-            status::run(app, served, job, &mut line, expect_payment.as_ref()).await
+            status::run(app, job, &mut line, expect_payment.as_ref()).await
         }
         Action::SetDiscount { .. }
         | Action::CreatePaymentLink { .. }

@@ -3,6 +3,7 @@
 
 use chrono::Utc;
 use rust_decimal::Decimal;
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 use super::outcome;
@@ -30,7 +31,6 @@ use crate::{
     },
     workers::judge,
 };
-use secrecy::ExposeSecret;
 
 /// What a step may refer to.
 struct Scene {
@@ -61,7 +61,7 @@ pub(super) async fn run(
         } => create_payment_link(served, job.place, line, (*discount, *tariff_option_id)).await,
         Action::SendWebhook { url, body } => send_webhook(app, served, job, &scene, (url, body.as_deref())).await,
         Action::SendEmail { to, subject, text } => send_email(app, served, job, &scene, [to, subject, text]).await,
-        Action::Activate | Action::ReadStatus { .. } => Ok(Outcome::Discard("not an action of rules".to_owned())),
+        Action::Activate { .. } | Action::ReadStatus { .. } => Ok(Outcome::Discard("not an action of rules".to_owned())),
     }
 }
 

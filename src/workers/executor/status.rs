@@ -9,13 +9,12 @@ use crate::{
     app::{
         App,
         line::{Failure, Line},
-        served::Served,
     },
     domain::{
         action::ExpectedPayment,
         event::{Draft, Fact, Source},
         ids::Place,
-        installation::{Installation, Observation, Status},
+        installation::Observation,
     },
     marketplace::calls,
     store::{
@@ -27,7 +26,6 @@ use crate::{
 /// Reads the status of a job's installation.
 pub(super) async fn run(
     app: &App,
-    served: &Served,
     job: &Claimed,
     line: &mut Line<'_>,
     expected: Option<&ExpectedPayment>,
@@ -40,7 +38,6 @@ pub(super) async fn run(
             "the marketplace answered with a status word nobody knows",
         )));
     };
-    let _ = served;
     let drafts = differences(app, job.place, &seen, Source::Status, expected).await?;
     let found = expected.is_none_or(|expected| seen.payments.iter().any(|payment| payment.id == Some(expected.id)));
     let outcome = if found {
@@ -107,13 +104,5 @@ pub(super) fn draft(place: Place, fact: Fact, source: Source, occurred_at: DateT
         source,
         fact,
         occurred_at,
-    }
-}
-
-/// Whether what we know agrees with being connected.
-pub(super) fn is_connected(installation: &Installation) -> bool {
-    match installation.status {
-        Status::Pending | Status::Active | Status::Frozen => true,
-        Status::Uninstalled => false,
     }
 }
