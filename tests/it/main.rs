@@ -1,1 +1,3 @@
 //! tests
+mod marketplace_client;
+mod webhook_sender;
