@@ -156,3 +156,6 @@ pub(super) fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     let date = DateTime::parse_from_rfc2822(value).ok()?.to_utc();
     Some((date - now).to_std().unwrap_or(Duration::ZERO))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use url::Url;
@@ -178,9 +180,11 @@ impl Client {
             .http
             .request(method, format!("{base}/{}", call.path_and_query()))
             .header(AUTHORIZATION, authorization);
-        Ok(match &call.body {
-            Some(body) => request.header(CONTENT_TYPE, "application/json").body(body.to_string()),
-            None => request,
+        Ok(match (&call.body, call.method) {
+            (Some(body), _) => request.header(CONTENT_TYPE, "application/json").body(body.to_string()),
+            // Some servers refuse a POST without a length (411), even when there is nothing to send.
+            (None, Method::Post) => request.header(CONTENT_LENGTH, 0),
+            (None, Method::Get) => request,
         })
     }
 
@@ -233,7 +237,8 @@ fn http_client(endpoint: &Endpoint) -> Result<reqwest::Client, SetupError> {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
-        .connect_timeout(CONNECT_TIMEOUT.min(endpoint.request_timeout))
+        // Shorter than the whole, so that a host that is not there counts as "surely not sent".
+        .connect_timeout(CONNECT_TIMEOUT.min(endpoint.request_timeout / 2))
         .timeout(endpoint.request_timeout);
     let bases = [&endpoint.partner_base, &endpoint.billing_base, &endpoint.api_base];
     if bases.iter().all(|base| base.scheme() == "http") {

@@ -1,9 +1,13 @@
 //! The typed client of the marketplace (contract 6).
 //!
-//! A [`call::Call`] is a description made by a pure function of [`calls`]; a [`client::Client`]
-//! sends it, once, against a [`client::Permit`] of the request budget. Nothing here repeats a
-//! request, follows a redirect or reads a clock to decide anything: who sends decides what an
-//! [`error::Error`] means for the work at hand.
+//! A [`Call`] is a description made by a pure function of `calls`; a [`Client`] sends it, once,
+//! against a [`Permit`] of the request budget. Nothing here repeats a request, follows a redirect
+//! or decides by the clock: who sends decides what an [`Error`] means for the work at hand.
+//!
+//! [`Call`]: crate::marketplace::call::Call
+//! [`Client`]: crate::marketplace::client::Client
+//! [`Permit`]: crate::marketplace::client::Permit
+//! [`Error`]: crate::marketplace::error::Error
 
 /// What came back, judged: the one table from answers to values and errors.
 pub mod answer;

@@ -1,11 +1,13 @@
 use std::time::Duration;
 
 use lettre::{
-    Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    Address, Message,
     message::{Mailbox, SinglePart},
     transport::smtp::{
-        authentication::Credentials,
-        client::{Tls as Encryption, TlsParameters},
+        Error as SmtpError,
+        authentication::{Credentials, DEFAULT_MECHANISMS},
+        client::{AsyncSmtpConnection, TlsParameters},
+        extension::ClientId,
     },
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -41,7 +43,7 @@ pub struct SmtpSettings {
     pub user: Option<String>,
     /// Its password.
     pub password: Option<SecretString>,
-    /// For each command.
+    /// For one mail, from connecting until the server has taken it.
     pub timeout: Duration,
 }
 
@@ -59,12 +61,29 @@ pub struct Mail {
     pub id: String,
 }
 
-/// Sends mail through one server.
+/// Sends mail through one server, over a connection of its own for each.
+///
+/// Connections are not kept: lettre's pool takes back a connection that was given up in the middle
+/// of a mail, and its asynchronous transport waits for answers without a limit.
 #[derive(Clone)]
 pub struct Mailer {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    host: String,
+    port: u16,
+    encryption: Encryption,
+    credentials: Option<Credentials>,
+    timeout: Duration,
     from: Mailbox,
 }
+
+#[derive(Clone)]
+enum Encryption {
+    None,
+    StartTls(TlsParameters),
+    Wrapped(TlsParameters),
+}
+
+/// How long the server may take to say goodbye after it has taken a mail.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Whether `text` can be a sender or recipient: for the configuration, before anything is sent.
 pub fn check_address(text: &str) -> Result<(), String> {
@@ -81,27 +100,26 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
 }
 
 impl Mailer {
-    /// A mailer for this server. Connects with the first mail. Must be called inside the runtime,
-    /// because the connections are kept by a task.
+    /// A mailer for this server. Connects with the first mail.
     pub fn new(settings: &SmtpSettings) -> Result<Self, Error> {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let from = mailbox(&settings.from).map_err(Error::permanent)?;
         let parameters = || TlsParameters::new(settings.host.clone()).map_err(|error| Error::permanent(causes(&error)));
-        let encryption = match settings.tls {
-            Tls::None => Encryption::None,
-            Tls::StartTls => Encryption::Required(parameters()?),
-            Tls::Tls => Encryption::Wrapper(parameters()?),
-        };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.host)
-            .port(settings.port)
-            .tls(encryption)
-            .timeout(Some(settings.timeout));
-        if let (Some(user), Some(password)) = (&settings.user, &settings.password) {
-            builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
-        }
         Ok(Self {
-            transport: builder.build(),
-            from,
+            host: settings.host.clone(),
+            port: settings.port,
+            encryption: match settings.tls {
+                Tls::None => Encryption::None,
+                Tls::StartTls => Encryption::StartTls(parameters()?),
+                Tls::Tls => Encryption::Wrapped(parameters()?),
+            },
+            credentials: match (&settings.user, &settings.password) {
+                (Some(user), Some(password)) => {
+                    Some(Credentials::new(user.clone(), password.expose_secret().to_owned()))
+                }
+                _ => None,
+            },
+            timeout: settings.timeout,
+            from: mailbox(&settings.from).map_err(Error::permanent)?,
         })
     }
 
@@ -109,16 +127,52 @@ impl Mailer {
     /// have taken it: that counts as transient, and the repetition has the same `Message-ID`.
     pub async fn send(&self, mail: &Mail) -> Result<(), Error> {
         let message = self.message(mail)?;
-        match self.transport.send(message).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_permanent() => {
-                Err(Error::permanent(format!("the mail server refused: {}", causes(&error))))
+        let mut connection = tokio::time::timeout(self.timeout, self.hand_over(&message))
+            .await
+            .unwrap_or_else(|_| {
+                let seconds = self.timeout.as_secs_f64();
+                Err(Error::transient(format!(
+                    "the mail server took longer than {seconds} s"
+                )))
+            })?;
+        // The mail is out; a server that does not say goodbye changes nothing about that.
+        let _ = tokio::time::timeout(GOODBYE, connection.quit()).await;
+        Ok(())
+    }
+
+    async fn hand_over(&self, message: &Message) -> Result<AsyncSmtpConnection, Error> {
+        // Until the mail is named a refusal is about us, even one "for ever" (a wrong password):
+        // it is no reason to give up the mail.
+        let mut connection = self
+            .connect()
+            .await
+            .map_err(|error| Error::transient(format!("no use of the mail server: {}", causes(&error))))?;
+        match connection.send(message.envelope(), &message.formatted()).await {
+            Ok(_) => Ok(connection),
+            Err(error) if error.is_permanent() || error.is_client() => {
+                Err(Error::permanent(format!("the mail was refused: {}", causes(&error))))
             }
-            Err(error) => Err(Error::transient(format!(
-                "the mail was not handed over: {}",
-                causes(&error)
-            ))),
+            Err(error) => Err(Error::transient(format!("the mail was not taken: {}", causes(&error)))),
         }
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, SmtpError> {
+        let hello = ClientId::default();
+        let server = (self.host.as_str(), self.port);
+        let wrapped = match &self.encryption {
+            Encryption::Wrapped(parameters) => Some(parameters.clone()),
+            Encryption::None | Encryption::StartTls(_) => None,
+        };
+        let timeout = Some(self.timeout);
+        let mut connection = AsyncSmtpConnection::connect_tokio1(server, timeout, &hello, wrapped, None).await?;
+        if let Encryption::StartTls(parameters) = &self.encryption {
+            // Fails when the server does not offer it: nothing is said in the clear.
+            connection.starttls(parameters.clone(), &hello).await?;
+        }
+        if let Some(credentials) = &self.credentials {
+            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+        }
+        Ok(connection)
     }
 
     fn message(&self, mail: &Mail) -> Result<Message, Error> {
@@ -176,6 +230,9 @@ mod tests {
         }
     }
 
+    /// No answer at all.
+    const SILENCE: &str = "";
+
     /// A mail server that answers RCPT with `reply` and keeps all lines it is told.
     async fn server(reply: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -195,6 +252,7 @@ mod tests {
                             "250 ok\r\n".to_owned()
                         }
                         _ if in_data => String::new(),
+                        "RCPT" if reply == SILENCE => String::new(),
                         "RCPT" => format!("{reply}\r\n"),
                         "DATA" => {
                             in_data = true;
@@ -202,7 +260,11 @@ mod tests {
                         }
                         _ => "250 ok\r\n".to_owned(),
                     };
+                    let goodbye = line == "QUIT";
                     log.lock().expect("a log").push(line);
+                    if goodbye {
+                        break;
+                    }
                     let _ = write.write_all(answer.as_bytes()).await;
                 }
             }
@@ -216,7 +278,7 @@ mod tests {
         let mailer = Mailer::new(&settings(port)).expect("a mailer");
         let mail = mail("Анна <anna@example.com>", "Trial\r\nBcc: victim@example.com");
         mailer.send(&mail).await.expect("sent");
-        mailer.send(&mail).await.expect("sent again over the same connection");
+        mailer.send(&mail).await.expect("sent again");
         let heard = heard.lock().expect("a log").clone();
         let ids: Vec<_> = heard.iter().filter(|line| line.starts_with("Message-ID:")).collect();
         assert_eq!(ids, ["Message-ID: <job-17@example.com>"; 2]);
@@ -246,6 +308,42 @@ mod tests {
             .await
             .expect_err("nobody there");
         assert!(matches!(error, Error::Transient { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_silent_server_costs_the_time_limit_and_no_more() {
+        // It accepts connections and never says a word; the second one stops at the mail itself.
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let silent = listener.local_addr().expect("an address").port();
+        let (stuck, _) = server(SILENCE).await;
+        for port in [silent, stuck] {
+            let mailer = Mailer::new(&SmtpSettings {
+                timeout: Duration::from_millis(300),
+                ..settings(port)
+            });
+            let started = std::time::Instant::now();
+            let error = mailer.expect("a mailer").send(&mail("a@example.com", "x")).await;
+            assert!(matches!(error, Err(Error::Transient { .. })), "{error:?}");
+            assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_not_said_in_the_clear_where_protection_is_demanded() {
+        let (port, heard) = server("250 ok").await;
+        let mailer = Mailer::new(&SmtpSettings {
+            tls: Tls::StartTls,
+            user: Some("user".to_owned()),
+            password: Some("password".into()),
+            ..settings(port)
+        });
+        let error = mailer.expect("a mailer").send(&mail("a@example.com", "x")).await;
+        assert!(matches!(error, Err(Error::Transient { .. })), "{error:?}");
+        let heard = heard.lock().expect("a log").clone();
+        assert!(
+            heard.iter().all(|line| line.starts_with("EHLO") || line == "QUIT"),
+            "{heard:?}"
+        );
     }
 
     #[tokio::test]

@@ -8,5 +8,7 @@
 
 mod embedded;
 mod house;
+mod marketplace_client;
 mod sandbox;
 mod scripts;
+mod webhook_sender;
