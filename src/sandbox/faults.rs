@@ -98,10 +98,7 @@ impl Fault {
         if !fits {
             bail!("{:?} cannot happen to {:?}", self.kind.as_str(), self.call);
         }
-        if self
-            .status
-            .is_some_and(|status| !(200..600).contains(&status))
-        {
+        if self.status.is_some_and(|status| !(200..600).contains(&status)) {
             bail!("the status must be from 200 to 599");
         }
         Ok(self)

@@ -34,11 +34,7 @@ fn marketplace(config: &mut web::ServiceConfig) {
         ("/application/update_channel", Call::UpdateChannel, true),
         ("/application/new_message", Call::NewMessage, true),
         ("/application/install_frame", Call::InstallFrame, true),
-        (
-            "/salon/{location}/application/{application}",
-            Call::Status,
-            false,
-        ),
+        ("/salon/{location}/application/{application}", Call::Status, false),
         (
             "/salon/{location}/application/{application}/uninstall",
             Call::Uninstall,
@@ -61,11 +57,7 @@ fn business(config: &mut web::ServiceConfig) {
         ("/voip/integration/calls", Call::VoipCalls, false),
         ("/countries", Call::Countries, false),
         ("/cities", Call::Cities, false),
-        (
-            "/references/business_groups_with_types",
-            Call::BusinessTypes,
-            false,
-        ),
+        ("/references/business_groups_with_types", Call::BusinessTypes, false),
     ];
     place(config, &at);
 }
@@ -92,12 +84,7 @@ enum Outcome {
     Drop,
 }
 
-async fn run(
-    call: Call,
-    sandbox: Data<Sandbox>,
-    request: HttpRequest,
-    body: Bytes,
-) -> HttpResponse {
+async fn run(call: Call, sandbox: Data<Sandbox>, request: HttpRequest, body: Bytes) -> HttpResponse {
     let address = request
         .peer_addr()
         .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip());
@@ -135,9 +122,9 @@ async fn run(
 
 /// A response whose body fails at once: the connection is closed with nothing written.
 fn closed() -> HttpResponse {
-    let failing = futures_util::stream::once(std::future::ready(Err::<Bytes, _>(
-        std::io::Error::other("dropped on demand"),
-    )));
+    let failing = futures_util::stream::once(std::future::ready(Err::<Bytes, _>(std::io::Error::other(
+        "dropped on demand",
+    ))));
     HttpResponse::Ok().body(BodyStream::new(failing))
 }
 
@@ -149,18 +136,11 @@ fn too_many(retry_after: Option<u64>) -> Answer {
     }
 }
 
-fn answer(
-    state: &mut State,
-    call: Call,
-    request: &HttpRequest,
-    body: &Bytes,
-) -> (Outcome, Option<&'static str>) {
+fn answer(state: &mut State, call: Call, request: &HttpRequest, body: &Bytes) -> (Outcome, Option<&'static str>) {
     let Some(fault) = state.faults.take_for_call(call.name()) else {
         return (Outcome::Answer(perform(state, call, request, body)), None);
     };
-    let real = fault
-        .takes_effect()
-        .then(|| perform(state, call, request, body));
+    let real = fault.takes_effect().then(|| perform(state, call, request, body));
     let generic = state.failed(fault.status.unwrap_or(500), Message::Error);
     (spoil(&fault, real, generic), Some(fault.kind.as_str()))
 }
@@ -176,12 +156,10 @@ fn spoil(fault: &Fault, real: Option<Answer>, generic: Answer) -> Outcome {
     };
     match fault.kind {
         // The last two are refused for calls when they are ordered.
-        FaultKind::Status | FaultKind::Lost | FaultKind::Duplicate => {
-            Outcome::Answer(match fault.retry_after {
-                Some(seconds) => generic.header("Retry-After", seconds.to_string()),
-                None => generic,
-            })
-        }
+        FaultKind::Status | FaultKind::Lost | FaultKind::Duplicate => Outcome::Answer(match fault.retry_after {
+            Some(seconds) => generic.header("Retry-After", seconds.to_string()),
+            None => generic,
+        }),
         FaultKind::Html => Outcome::Answer(Answer::html(
             status(200),
             "<!DOCTYPE html><html><head><title>Marketplace</title></head><body>OK</body></html>",

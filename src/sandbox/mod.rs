@@ -98,9 +98,7 @@ pub use inbox::Received;
 pub use links::{Link, LogLine, Origin, Payment, PaymentLink, Source, Status};
 pub use locations::Location;
 pub use mailbox::Mail;
-pub use options::{
-    Application, Brand, DateZone, Delivery, Limits, Options, Tariff, TariffOption, Terms,
-};
+pub use options::{Application, Brand, DateZone, Delivery, Limits, Options, Tariff, TariffOption, Terms};
 pub use payments::{Paid, Pay};
 pub use redirect::{Owner, Shape};
 pub use sender::{Attempt, Class, Sent, SentOutcome};

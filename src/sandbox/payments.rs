@@ -57,13 +57,8 @@ impl State {
         let quote = self.quote(pay)?;
         let key = quote.key;
         let option = quote.option;
-        let from = self
-            .connected(key)?
-            .paid_until()
-            .map_or(now, |end| end.max(now));
-        let months = option
-            .as_ref()
-            .map_or(1, |option| option.duration_in_months);
+        let from = self.connected(key)?.paid_until().map_or(now, |end| end.max(now));
+        let months = option.as_ref().map_or(1, |option| option.duration_in_months);
         let to = from
             .checked_add_months(Months::new(months))
             .context("too long a period")?;
@@ -106,31 +101,17 @@ impl State {
             Some(url) => self.made_link(url)?,
             None => ((pay.application_id, pay.location_id), None, None),
         };
-        let stored = self
-            .connected(key)?
-            .discount
-            .filter(|percent| *percent > 0.0);
+        let stored = self.connected(key)?.discount.filter(|percent| *percent > 0.0);
         let discount = pay.discount.or(link_discount).or(stored);
-        let application = self
-            .applications
-            .get(&key.0)
-            .context("unknown application")?;
+        let application = self.applications.get(&key.0).context("unknown application")?;
         let wanted = pay.tariff_option_id.or(link_option);
-        let mut options = application
-            .tariffs
-            .iter()
-            .flat_map(|tariff| &tariff.options);
-        let option = options
-            .find(|option| wanted.is_none_or(|id| id == option.id))
-            .cloned();
+        let mut options = application.tariffs.iter().flat_map(|tariff| &tariff.options);
+        let option = options.find(|option| wanted.is_none_or(|id| id == option.id)).cloned();
         let price = option.as_ref().map(|option| {
             let price = option.overall_price * (1.0 - discount.unwrap_or(0.0) / 100.0);
             (price * 100.0).round() / 100.0
         });
-        let amount = pay
-            .amount
-            .or(price)
-            .context("no such tariff option: give an amount")?;
+        let amount = pay.amount.or(price).context("no such tariff option: give an amount")?;
         Ok(Quote {
             key,
             amount: dates::number(amount),

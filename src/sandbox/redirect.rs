@@ -121,9 +121,7 @@ impl Redirect<'_> {
         };
         let list = |print: &dyn Fn(usize, i64) -> String| {
             let ids = self.locations.iter().enumerate();
-            ids.map(|(at, id)| print(at, *id))
-                .collect::<Vec<_>>()
-                .join("&")
+            ids.map(|(at, id)| print(at, *id)).collect::<Vec<_>>().join("&")
         };
         Ok(match (self.shape, one) {
             (Shape::Brackets, _) => list(&|_, id| format!("salon_ids[]={id}")),
@@ -144,12 +142,9 @@ impl Redirect<'_> {
         let text = match self.shape {
             Shape::Urlsafe => URL_SAFE.encode(&json),
             Shape::Tampered => encoded(&self.user_json(self.owner.id + 8)?),
-            Shape::Single
-            | Shape::Brackets
-            | Shape::Indexed
-            | Shape::Csv
-            | Shape::Unsigned
-            | Shape::UserIdKey => encoded(&json),
+            Shape::Single | Shape::Brackets | Shape::Indexed | Shape::Csv | Shape::Unsigned | Shape::UserIdKey => {
+                encoded(&json)
+            }
         };
         Ok(format!("user_data={text}&user_data_sign={sign}"))
     }
@@ -224,10 +219,7 @@ mod tests {
             salon_name: Some("Test Salon >>> ??? ~~~".to_owned()),
         };
         let url = redirect(&second, Shape::Urlsafe, &[100_013]);
-        assert!(
-            url.contains("PiA_Pz8gfn5-In0=&user_data_sign=9273a302"),
-            "{url}"
-        );
+        assert!(url.contains("PiA_Pz8gfn5-In0=&user_data_sign=9273a302"), "{url}");
         assert!(url.ends_with("9273a3025830fb1c52941764d2851710b854b261abe2c05be8be33285d5cffd5"));
     }
 

@@ -45,10 +45,7 @@ impl Sandbox {
             bail!("a location needs a positive id");
         }
         if location.timezone_name.parse::<chrono_tz::Tz>().is_err() {
-            bail!(
-                "{:?} is not the name of a time zone",
-                location.timezone_name
-            );
+            bail!("{:?} is not the name of a time zone", location.timezone_name);
         }
         self.lock().put_location(location);
         Ok(())
@@ -78,10 +75,7 @@ impl Sandbox {
     /// Ends the running period now: the link is frozen, and the application is called back.
     pub async fn freeze(&self, place: Place) -> Result<()> {
         self.act(|state, now| {
-            let link = state
-                .links
-                .get_mut(&place.key())
-                .context("never connected")?;
+            let link = state.links.get_mut(&place.key()).context("never connected")?;
             if link.status != Status::Active {
                 bail!("only an active link can be frozen");
             }
@@ -96,17 +90,14 @@ impl Sandbox {
     /// one (or now, if later), a frozen link works again, and the application is told by a
     /// signed callback.
     pub async fn pay(&self, pay: Pay) -> Result<Paid> {
-        self.act(|state, now| state.platform_payment(&pay, now))
-            .await
+        self.act(|state, now| state.platform_payment(&pay, now)).await
     }
 
     /// Gives a payment back, as the owner's side would. A running period ends the link later.
     pub async fn refund(&self, payment_id: i64) -> Result<()> {
         self.act(|state, now| {
             let found = state.refund(payment_id, now);
-            found
-                .map(|_| ())
-                .context("there is no such payment to give back")
+            found.map(|_| ()).context("there is no such payment to give back")
         })
         .await
     }
@@ -119,9 +110,7 @@ impl Sandbox {
             hook_id: delivery.hook_id,
             array: delivery.array,
         };
-        let queued = self
-            .act(|state, now| Ok(state.change(&change, manner, now)))
-            .await?;
+        let queued = self.act(|state, now| Ok(state.change(&change, manner, now))).await?;
         self.send_due_events();
         Ok(queued)
     }
@@ -212,10 +201,7 @@ impl Sandbox {
     }
 
     /// Changes the state and waits until the callbacks it caused were sent.
-    pub(super) async fn act<T>(
-        &self,
-        change: impl FnOnce(&mut State, DateTime<Utc>) -> Result<T>,
-    ) -> Result<T> {
+    pub(super) async fn act<T>(&self, change: impl FnOnce(&mut State, DateTime<Utc>) -> Result<T>) -> Result<T> {
         let done = change(&mut self.lock(), Utc::now());
         for callback in self.send_callbacks() {
             // A callback that panicked or was cut off is missing in the deliveries.

@@ -174,9 +174,7 @@ async fn attempt(app: &App, job: &Claimed) -> Done {
     let mut line = Line::new(app, served, action.priority());
     let result = match &action {
         Action::Activate { by_hand } => activate::run(app, served, job, &mut line, *by_hand).await,
-        Action::ReadStatus { expect_payment } => {
-            status::run(app, job, &mut line, expect_payment.as_ref()).await
-        }
+        Action::ReadStatus { expect_payment } => status::run(app, job, &mut line, expect_payment.as_ref()).await,
         Action::SetDiscount { .. }
         | Action::CreatePaymentLink { .. }
         | Action::SendWebhook { .. }

@@ -61,7 +61,9 @@ pub(super) async fn run(
         } => create_payment_link(served, job.place, line, (*discount, *tariff_option_id)).await,
         Action::SendWebhook { url, body } => send_webhook(app, served, job, &scene, (url, body.as_deref())).await,
         Action::SendEmail { to, subject, text } => send_email(app, served, job, &scene, [to, subject, text]).await,
-        Action::Activate { .. } | Action::ReadStatus { .. } => Ok(Outcome::Discard("not an action of rules".to_owned())),
+        Action::Activate { .. } | Action::ReadStatus { .. } => {
+            Ok(Outcome::Discard("not an action of rules".to_owned()))
+        }
     }
 }
 

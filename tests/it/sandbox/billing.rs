@@ -62,17 +62,8 @@ async fn a_platform_payment_wakes_a_frozen_link_and_is_announced_with_a_valid_si
     assert_eq!(paid.amount.to_string(), "42.25");
     let link = stage.sandbox.link(APP, SALON).await.expect("a link");
     assert_eq!(link.link.status, Status::Active);
-    assert_eq!(
-        link.webhook_urls,
-        [stage.receiver.url("hooks")],
-        "the address is back"
-    );
-    let callback = stage
-        .receiver
-        .at("callback")
-        .pop()
-        .expect("a callback")
-        .body;
+    assert_eq!(link.webhook_urls, [stage.receiver.url("hooks")], "the address is back");
+    let callback = stage.receiver.at("callback").pop().expect("a callback").body;
     assert_eq!(callback["event"], "payment");
     assert_eq!(callback["payment_id"], paid.payment_id);
     assert_eq!(callback["tariff_option_id"], 123);
@@ -84,9 +75,7 @@ async fn a_platform_payment_wakes_a_frozen_link_and_is_announced_with_a_valid_si
 async fn a_payment_link_carries_its_discount_into_the_payment() {
     let stage = Stage::set().await;
     stage.install().await;
-    let path = format!(
-        "/marketplace/application/payment_link?salon_id={SALON}&application_id={APP}&discount=20"
-    );
+    let path = format!("/marketplace/application/payment_link?salon_id={SALON}&application_id={APP}&discount=20");
     let url = stage.get(&path).await.body["data"]["url"].clone();
     let url = url.as_str().expect("a link").to_owned();
     assert!(
@@ -104,13 +93,7 @@ async fn a_payment_link_carries_its_discount_into_the_payment() {
     assert_eq!(link.link.payment_links[0].url, url);
     let after_trial = (paid.period_from - Utc::now()).num_days();
     assert_eq!(after_trial, 13, "the period follows the trial");
-    assert_eq!(
-        stage
-            .get(&format!("{path}&tariff_option_id=5"))
-            .await
-            .status,
-        404
-    );
+    assert_eq!(stage.get(&format!("{path}&tariff_option_id=5")).await.status, 404);
     assert_eq!(stage.get(&path.replace("=20", "=200")).await.status, 422);
 }
 
@@ -130,10 +113,7 @@ async fn a_stored_discount_is_set_and_not_added() {
         stage.post(path, body(666, 5.0)).await.message(),
         "No access to application"
     );
-    assert_eq!(
-        stage.post(path, body(12, 5.0)).await.message(),
-        "Application not found"
-    );
+    assert_eq!(stage.post(path, body(12, 5.0)).await.message(), "Application not found");
     assert_eq!(stage.post(path, body(APP, 101.0)).await.status, 422);
     let partly = json!({"salon_ids": [SALON, 5], "application_id": APP, "discount": 1});
     assert_eq!(stage.post(path, partly).await.status, 404);
@@ -147,9 +127,7 @@ async fn a_reported_payment_wakes_a_frozen_link_and_is_dated_as_sent() {
     stage.install().await;
     stage.days(15).await;
     let body = report(Utc::now(), json!(1523.12));
-    let reported = stage
-        .post("/marketplace/partner/payment", body.clone())
-        .await;
+    let reported = stage.post("/marketplace/partner/payment", body.clone()).await;
     assert_eq!(reported.status, 200);
     let status = stage.status().await.body;
     assert_eq!(status["data"]["connection_status"]["status"], "active");
@@ -159,10 +137,7 @@ async fn a_reported_payment_wakes_a_frozen_link_and_is_dated_as_sent() {
     assert_eq!(recorded["period_to"], body["period_to"]);
     let mut bad = body;
     bad["period_to"] = json!("2026-01-01");
-    assert_eq!(
-        stage.post("/marketplace/partner/payment", bad).await.status,
-        422
-    );
+    assert_eq!(stage.post("/marketplace/partner/payment", bad).await.status, 422);
 }
 
 #[tokio::test]
@@ -183,11 +158,7 @@ async fn a_refund_of_the_running_period_disables_within_the_hour() {
         .await
         .expect("time passes");
     assert_eq!(stage.truth().await, Some(Status::Disabled));
-    assert_eq!(
-        stage.receiver.at("callback").len(),
-        1,
-        "only the freeze before"
-    );
+    assert_eq!(stage.receiver.at("callback").len(), 1, "only the freeze before");
     assert_eq!(stage.post(&path, json!({})).await.status, 422);
 }
 
@@ -196,13 +167,7 @@ async fn a_pending_location_can_neither_pay_nor_be_reported() {
     let stage = Stage::set().await;
     stage.connect().await;
     let body = report(Utc::now(), json!(10));
-    assert_eq!(
-        stage
-            .post("/marketplace/partner/payment", body)
-            .await
-            .status,
-        403
-    );
+    assert_eq!(stage.post("/marketplace/partner/payment", body).await.status, 403);
     let pay = Pay {
         application_id: APP,
         location_id: SALON,

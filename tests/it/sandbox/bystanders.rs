@@ -12,21 +12,13 @@ use super::{APP, SALON, Stage, TOKEN, read};
 async fn a_careless_replacement_of_webhooks_loses_the_addresses_of_others() {
     let stage = Stage::set().await;
     let path = format!("/api/v1/hooks_settings/{SALON}");
-    assert_eq!(
-        stage.get(&path).await.status,
-        403,
-        "only where it is active"
-    );
+    assert_eq!(stage.get(&path).await.status, 403, "only where it is active");
     let other = "https://other.example.com/hook";
     let location = Location {
         other_webhook_urls: vec![other.to_owned()],
         ..Location::new(SALON)
     };
-    stage
-        .sandbox
-        .put_location(location)
-        .await
-        .expect("a location");
+    stage.sandbox.put_location(location).await.expect("a location");
     stage.install().await;
     let own = stage.receiver.url("hooks");
     let settings = stage.get(&path).await.body["data"].clone();
@@ -38,26 +30,14 @@ async fn a_careless_replacement_of_webhooks_loses_the_addresses_of_others() {
     let stored = stage.post(&path, careless).await;
     assert_eq!(stored.status, 201);
     assert_eq!(
-        (
-            &stored.body["data"]["record"],
-            &stored.body["data"]["client"]
-        ),
+        (&stored.body["data"]["record"], &stored.body["data"]["client"]),
         (&json!(1), &json!(0))
     );
     let truth = stage.sandbox.truth().await;
     assert_eq!(truth.locations[0].lost_hooks[0].url, other);
-    assert_eq!(
-        stage
-            .post(&path, json!({"urls": [], "active": 1}))
-            .await
-            .status,
-        422
-    );
+    assert_eq!(stage.post(&path, json!({"urls": [], "active": 1})).await.status, 422);
     let url = format!("{}{path}", stage.sandbox.url());
-    let without_user = stage
-        .http
-        .get(url)
-        .header("Accept", "application/vnd.api.v2+json");
+    let without_user = stage.http.get(url).header("Accept", "application/vnd.api.v2+json");
     let without_user = without_user.header("Authorization", format!("Bearer {TOKEN}"));
     assert_eq!(read(without_user).await.status, 401);
 }
@@ -66,15 +46,15 @@ async fn a_careless_replacement_of_webhooks_loses_the_addresses_of_others() {
 async fn channels_and_sender_names_are_kept_and_checked() {
     let stage = Stage::set().await;
     stage.install().await;
-    let channel = |slug: &str| json!({"salon_id": SALON, "application_id": APP, "channel_slug": slug, "is_available": true});
+    let channel =
+        |slug: &str| json!({"salon_id": SALON, "application_id": APP, "channel_slug": slug, "is_available": true});
     let path = "/marketplace/application/update_channel";
     assert_eq!(stage.post(path, channel("sms")).await.status, 200);
     let refused = stage.post(path, channel("pigeon")).await;
     assert_eq!(refused.status, 422);
     let errors = json!({"channel_slug": ["The value is not allowed."]});
     assert_eq!(refused.body["meta"]["errors"], errors);
-    let names =
-        |names: Value| json!({"salon_id": SALON, "application_id": APP, "short_names": names});
+    let names = |names: Value| json!({"salon_id": SALON, "application_id": APP, "short_names": names});
     let path = "/marketplace/partner/short_names";
     let stored = stage.post(path, names(json!(["SALON", "S1"]))).await;
     assert_eq!((stored.status, stored.text.as_str()), (201, ""));
@@ -96,19 +76,13 @@ async fn telephony_keeps_the_history_of_enabled_lines() {
             "diversion": "100", "phone": "10000000015", "duration": 12, "status": "missed",
         })
     };
-    let steps = [
-        ("history", "incoming"),
-        ("setup", "enable"),
-        ("history", "outgoing"),
-    ];
+    let steps = [("history", "incoming"), ("setup", "enable"), ("history", "outgoing")];
     for (command, kind) in steps {
         let answered = stage.post(path, call(command, kind)).await;
         assert_eq!((answered.status, answered.message()), (202, "Accepted"));
     }
     let days = "date_from=2020-01-01&date_to=2999-01-01";
-    let all = stage
-        .get(&format!("{path}/calls?salon_id={SALON}&{days}"))
-        .await;
+    let all = stage.get(&format!("{path}/calls?salon_id={SALON}&{days}")).await;
     assert_eq!(all.body["data"].as_array().map(Vec::len), Some(1));
     assert_eq!(all.body["data"][0]["type"], "outgoing");
     let filter = format!("{path}/calls?salon_id={SALON}&{days}&types[]=incoming");
@@ -127,10 +101,7 @@ async fn dictionaries_answer() {
         Some(2),
         "and the location's own"
     );
-    let groups = stage
-        .get("/api/v1/references/business_groups_with_types")
-        .await
-        .body;
+    let groups = stage.get("/api/v1/references/business_groups_with_types").await.body;
     assert_eq!(groups["meta"]["count"], 10);
 }
 
@@ -158,10 +129,7 @@ async fn the_mailbox_keeps_mails_and_decodes_them() {
     assert_eq!(mails[0].from, "hello@example.com");
     assert_eq!(mails[0].subject, "Пробный период заканчивается");
     let text = mails[0].text.trim_end();
-    assert_eq!(
-        text,
-        "Оставайтесь с нами: https://example.com/?a=1&b=2\n.точка"
-    );
+    assert_eq!(text, "Оставайтесь с нами: https://example.com/?a=1&b=2\n.точка");
     let over_http = stage.get("/_sandbox/mails").await.body;
     assert_eq!(over_http[0]["subject"], "Пробный период заканчивается");
 }
@@ -181,10 +149,7 @@ async fn the_inbox_records_webhooks_and_can_refuse_them() {
     assert_eq!(statuses, [410, 200]);
     assert_eq!(received[1].name, "crm");
     assert_eq!(received[1].body, r#"{"n":2}"#);
-    assert_eq!(
-        received[1].headers.get("webhook-id").map(String::as_str),
-        Some("msg_1")
-    );
+    assert_eq!(received[1].headers.get("webhook-id").map(String::as_str), Some("msg_1"));
 }
 
 #[tokio::test]

@@ -20,11 +20,7 @@ async fn an_entity_event_is_sent_to_the_subscribed_address() {
     change(&stage, Change::new(SALON, "record", "create")).await;
     change(&stage, Change::new(SALON, "loyalty_card", "update")).await;
     let events = stage.receiver.at("hooks");
-    assert_eq!(
-        events.len(),
-        1,
-        "activations do not subscribe loyalty cards"
-    );
+    assert_eq!(events.len(), 1, "activations do not subscribe loyalty cards");
     let event = &events[0].body;
     assert_eq!(event["company_id"], SALON);
     assert_eq!(
@@ -47,11 +43,7 @@ async fn retries_carry_the_same_hook_id_and_stop_at_success() {
     let ids: BTreeSet<_> = events.iter().map(|event| event.hook_id.clone()).collect();
     assert_eq!(ids.len(), 1);
     let sent = stage.sandbox.deliveries().await;
-    let statuses: Vec<_> = sent[0]
-        .attempts
-        .iter()
-        .map(|attempt| attempt.status)
-        .collect();
+    let statuses: Vec<_> = sent[0].attempts.iter().map(|attempt| attempt.status).collect();
     assert_eq!(statuses, [Some(503), Some(429), Some(200)]);
     assert_eq!(sent[0].outcome, SentOutcome::Delivered);
 }
@@ -64,18 +56,11 @@ async fn a_refusal_by_4xx_is_final_and_callbacks_are_tried_once() {
     change(&stage, Change::new(SALON, "client", "update")).await;
     assert_eq!(stage.receiver.at("hooks").len(), 1);
     stage.receiver.answer(&[503]);
-    stage
-        .sandbox
-        .disconnect(place())
-        .await
-        .expect("it is connected");
+    stage.sandbox.disconnect(place()).await.expect("it is connected");
     assert_eq!(stage.receiver.at("callback").len(), 1);
     let sent = stage.sandbox.deliveries().await;
     assert!(sent.iter().all(|one| one.outcome == SentOutcome::Failed));
-    assert!(
-        !sent[1].body.contains("test-partner-token"),
-        "the token is masked"
-    );
+    assert!(!sent[1].body.contains("test-partner-token"), "the token is masked");
 }
 
 #[tokio::test]
@@ -113,26 +98,17 @@ async fn events_can_come_in_bursts_arrays_copies_and_without_hook_ids() {
 async fn nothing_is_sent_while_frozen_nor_what_was_queued_before() {
     let stage = Stage::set_with(|options| options.delivery.delay = Duration::from_secs(60)).await;
     stage.install().await;
-    let queued = stage
-        .sandbox
-        .change(Change::new(SALON, "record", "update"))
-        .await;
+    let queued = stage.sandbox.change(Change::new(SALON, "record", "update")).await;
     assert_eq!(queued.expect("a change"), 1);
     stage.sandbox.freeze(place()).await.expect("it is active");
-    let queued = stage
-        .sandbox
-        .change(Change::new(SALON, "record", "update"))
-        .await;
+    let queued = stage.sandbox.change(Change::new(SALON, "record", "update")).await;
     assert_eq!(queued.expect("a change"), 0);
     let minute = Duration::from_secs(60);
     stage.sandbox.advance(minute).await.expect("time passes");
     stage.sandbox.settle().await.expect("idle");
     assert!(stage.receiver.at("hooks").is_empty());
     let sent = stage.sandbox.deliveries().await;
-    let event = sent
-        .iter()
-        .find(|one| one.class == Class::Event)
-        .expect("an event");
+    let event = sent.iter().find(|one| one.class == Class::Event).expect("an event");
     assert_eq!(event.outcome, SentOutcome::Stopped);
 }
 
@@ -141,10 +117,7 @@ async fn a_delayed_event_leaves_when_its_time_has_come() {
     let stage = Stage::set_with(|options| options.delivery.delay = Duration::from_secs(5)).await;
     stage.install().await;
     let begun = Instant::now();
-    let queued = stage
-        .sandbox
-        .change(Change::new(SALON, "schedule", "update"))
-        .await;
+    let queued = stage.sandbox.change(Change::new(SALON, "schedule", "update")).await;
     assert_eq!(queued.expect("a change"), 1);
     assert!(stage.receiver.at("hooks").is_empty());
     let delay = Duration::from_secs(5);
@@ -166,11 +139,7 @@ async fn deliveries_can_be_lost_or_doubled() {
     change(&stage, Change::new(SALON, "record", "update")).await;
     change(&stage, Change::new(SALON, "record", "update")).await;
     assert_eq!(stage.receiver.at("hooks").len(), 2);
-    stage
-        .sandbox
-        .disconnect(place())
-        .await
-        .expect("it is connected");
+    stage.sandbox.disconnect(place()).await.expect("it is connected");
     assert_eq!(stage.receiver.at("callback").len(), 2);
     assert!(stage.sandbox.faults().await.is_empty());
 }

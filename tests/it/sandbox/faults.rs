@@ -15,11 +15,7 @@ async fn fail(stage: &Stage, fault: Fault) {
 async fn a_fault_hits_the_next_calls_of_its_name_and_no_others() {
     let stage = Stage::set().await;
     stage.connect().await;
-    fail(
-        &stage,
-        Fault::new("status", FaultKind::Status).status(502).times(2),
-    )
-    .await;
+    fail(&stage, Fault::new("status", FaultKind::Status).status(502).times(2)).await;
     let tariffs = format!("/marketplace/application/{APP}/tariffs");
     assert_eq!(stage.get(&tariffs).await.status, 200);
     assert_eq!(stage.status().await.status, 502);
@@ -38,9 +34,7 @@ async fn a_call_without_an_answer_may_have_taken_effect() {
     let body = json!({"salon_id": SALON, "application_id": APP});
     let call = || {
         let request = stage.posting("/marketplace/partner/callback", &body);
-        stage
-            .signed(request.timeout(Duration::from_millis(250)))
-            .send()
+        stage.signed(request.timeout(Duration::from_millis(250))).send()
     };
     for (kind, after) in [
         (FaultKind::TimeoutBefore, Status::Pending),
@@ -49,11 +43,7 @@ async fn a_call_without_an_answer_may_have_taken_effect() {
     ] {
         fail(&stage, Fault::new("activate", kind)).await;
         let error = call().await.expect_err("no answer");
-        assert_eq!(
-            error.is_timeout(),
-            kind != FaultKind::DropConnection,
-            "{error:?}"
-        );
+        assert_eq!(error.is_timeout(), kind != FaultKind::DropConnection, "{error:?}");
         assert_eq!(stage.truth().await, Some(after));
     }
     let refund = Fault::new("uninstall", FaultKind::DropConnection).after_effect(true);
@@ -88,20 +78,10 @@ async fn refusals_that_do_nothing() {
     stage.connect().await;
     fail(&stage, Fault::new("activate", FaultKind::SuccessFalse)).await;
     let refused = stage.activate(json!([])).await;
-    assert_eq!(
-        (refused.status, &refused.body["success"]),
-        (200, &json!(false))
-    );
-    fail(
-        &stage,
-        Fault::new("activate", FaultKind::RateLimited).retry_after(3),
-    )
-    .await;
+    assert_eq!((refused.status, &refused.body["success"]), (200, &json!(false)));
+    fail(&stage, Fault::new("activate", FaultKind::RateLimited).retry_after(3)).await;
     let limited = stage.activate(json!([])).await;
-    assert_eq!(
-        (limited.status, limited.retry_after.as_deref()),
-        (429, Some("3"))
-    );
+    assert_eq!((limited.status, limited.retry_after.as_deref()), (429, Some("3")));
     fail(&stage, Fault::new("activate", FaultKind::RateLimited)).await;
     assert_eq!(stage.activate(json!([])).await.retry_after, None);
     assert_eq!(stage.truth().await, Some(Status::Pending));
@@ -140,16 +120,11 @@ async fn the_control_api_does_what_the_methods_do() {
     assert_eq!(status, 200);
     let connect = json!({"application_id": APP, "location_ids": [55], "shape": "csv"});
     let (_, connected) = control("connect", connect).await;
-    assert_eq!(
-        connected["links"],
-        json!([{"location_id": 55, "status": "pending"}])
-    );
+    assert_eq!(connected["links"], json!([{"location_id": 55, "status": "pending"}]));
     let url = connected["redirect_url"].as_str().expect("a redirect");
     assert!(url.contains("/connect?salon_ids=55&user_data="), "{url}");
     let activation = json!({"salon_id": 55, "application_id": APP});
-    stage
-        .post("/marketplace/partner/callback", activation)
-        .await;
+    stage.post("/marketplace/partner/callback", activation).await;
     assert_eq!(control("advance", json!({"days": 15})).await.0, 200);
     let truth = stage.get("/_sandbox/truth").await.body;
     assert_eq!(truth["links"][0]["status"], "freezed");
@@ -157,9 +132,7 @@ async fn the_control_api_does_what_the_methods_do() {
     let fault = json!({"call": "status", "kind": "drop_connection", "times": 2});
     assert_eq!(control("faults", fault).await.0, 200);
     assert_eq!(stage.get("/_sandbox/faults").await.body[0]["times"], 2);
-    let delete = stage
-        .http
-        .delete(format!("{}/_sandbox/faults", stage.sandbox.url()));
+    let delete = stage.http.delete(format!("{}/_sandbox/faults", stage.sandbox.url()));
     assert_eq!(delete.send().await.expect("an answer").status(), 200);
     let change = json!({"location_id": 55, "resource": "record"});
     assert_eq!(control("change", change).await.1, json!({"deliveries": 0}));
@@ -184,10 +157,6 @@ async fn the_control_api_does_what_the_methods_do() {
     assert_eq!(control("reset-calls", json!({})).await.0, 200);
     assert_eq!(stage.get("/_sandbox/calls").await.body["counts"], json!({}));
     let verbs = stage.get("/_sandbox").await.body;
-    assert!(
-        verbs["verbs"]
-            .as_array()
-            .is_some_and(|verbs| verbs.len() > 15)
-    );
+    assert!(verbs["verbs"].as_array().is_some_and(|verbs| verbs.len() > 15));
     assert_eq!(stage.get("/_sandbox/nonsense").await.status, 404);
 }

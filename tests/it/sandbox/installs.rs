@@ -14,10 +14,7 @@ async fn a_connected_location_is_pending_until_the_application_activates_it() {
     stage.connect().await;
     let pending = stage.status().await;
     assert_eq!(pending.status, 200);
-    assert_eq!(
-        pending.body["data"]["connection_status"]["status"],
-        "pending"
-    );
+    assert_eq!(pending.body["data"]["connection_status"]["status"], "pending");
     assert_eq!(pending.body["data"]["payments"], json!([]));
 
     let activated = stage.activate(json!([stage.receiver.url("hooks")])).await;
@@ -37,14 +34,9 @@ async fn a_connected_location_is_pending_until_the_application_activates_it() {
 async fn a_second_activation_is_refused_and_its_settings_are_not_applied() {
     let stage = Stage::set().await;
     stage.install().await;
-    let again = stage
-        .activate(json!(["https://other.example.com/hook"]))
-        .await;
+    let again = stage.activate(json!(["https://other.example.com/hook"])).await;
     assert_eq!(again.status, 403);
-    assert_eq!(
-        again.message(),
-        "The user has already installed this application."
-    );
+    assert_eq!(again.message(), "The user has already installed this application.");
     let link = stage.sandbox.link(APP, SALON).await.expect("a link");
     assert_eq!(link.webhook_urls, [stage.receiver.url("hooks")]);
     assert_eq!(link.link.activations, 1);
@@ -55,18 +47,9 @@ async fn yclients_refuses_in_russian_and_wants_its_own_media_type() {
     let stage = Stage::set_with(|options| options.brand = Brand::Yclients).await;
     stage.install().await;
     let again = stage.activate(json!([])).await;
-    assert_eq!(
-        again.message(),
-        "Пользователь уже установил это приложение."
-    );
-    let url = format!(
-        "{}/marketplace/application/{APP}/tariffs",
-        stage.sandbox.url()
-    );
-    let altegio = stage
-        .http
-        .get(url)
-        .header("Accept", "application/vnd.api.v2+json");
+    assert_eq!(again.message(), "Пользователь уже установил это приложение.");
+    let url = format!("{}/marketplace/application/{APP}/tariffs", stage.sandbox.url());
+    let altegio = stage.http.get(url).header("Accept", "application/vnd.api.v2+json");
     let altegio = altegio.header("Authorization", format!("Bearer {TOKEN}"));
     assert_eq!(read(altegio).await.status, 400);
 }
@@ -97,11 +80,7 @@ async fn an_activation_after_the_limit_is_refused_and_the_link_is_cleaned_up() {
 async fn an_owner_who_disconnects_ends_webhooks_and_calls_back() {
     let stage = Stage::set().await;
     stage.install().await;
-    stage
-        .sandbox
-        .disconnect(place())
-        .await
-        .expect("it is connected");
+    stage.sandbox.disconnect(place()).await.expect("it is connected");
     let callbacks = stage.receiver.at("callback");
     assert_eq!(callbacks.len(), 1);
     let expected = json!({
@@ -145,11 +124,7 @@ async fn a_followed_redirect_reaches_the_application_in_the_shape_asked_for() {
     let seen = stage.receiver.at("connect");
     let query = &seen[0].query;
     assert!(query.starts_with("salon_ids%5B0%5D=100001&salon_ids%5B1%5D=100002&user_data="));
-    let opened = stage
-        .sandbox
-        .open(Connect::new(APP, SALON))
-        .await
-        .expect("opened");
+    let opened = stage.sandbox.open(Connect::new(APP, SALON)).await.expect("opened");
     assert_eq!(opened.links[0].status, Status::Pending);
     let link = stage.sandbox.link(APP, SALON).await.expect("a link");
     assert_eq!(link.link.connects, 1);
@@ -214,37 +189,16 @@ async fn bad_activations_are_refused_with_their_errors() {
 #[tokio::test]
 async fn tokens_and_media_type_are_demanded() {
     let stage = Stage::set().await;
-    let url = format!(
-        "{}/marketplace/application/{APP}/tariffs",
-        stage.sandbox.url()
-    );
+    let url = format!("{}/marketplace/application/{APP}/tariffs", stage.sandbox.url());
     let media = "application/vnd.api.v2+json";
     let plain = stage.http.get(&url).header("Accept", media);
     assert_eq!(read(plain).await.message(), "Authentication needed.");
     let wrong = stage.http.get(&url).header("Accept", media);
-    assert_eq!(
-        read(wrong.header("Authorization", "Bearer x")).await.status,
-        401
-    );
-    let no_type = stage
-        .http
-        .get(&url)
-        .header("Authorization", format!("Bearer {TOKEN}"));
+    assert_eq!(read(wrong.header("Authorization", "Bearer x")).await.status, 401);
+    let no_type = stage.http.get(&url).header("Authorization", format!("Bearer {TOKEN}"));
     assert_eq!(read(no_type).await.status, 400);
-    assert_eq!(
-        stage
-            .get("/marketplace/application/666/tariffs")
-            .await
-            .status,
-        403
-    );
-    assert_eq!(
-        stage
-            .get("/marketplace/application/12/tariffs")
-            .await
-            .status,
-        404
-    );
+    assert_eq!(stage.get("/marketplace/application/666/tariffs").await.status, 403);
+    assert_eq!(stage.get("/marketplace/application/12/tariffs").await.status, 404);
     assert_eq!(stage.get("/marketplace/no/such/call").await.status, 404);
 }
 

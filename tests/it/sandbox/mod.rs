@@ -10,8 +10,7 @@ mod receiver;
 use std::time::Duration;
 
 use bellhop::sandbox::{
-    Application, Brand, Connect, Delivery, Location, Options, Place, Sandbox, Status, Tariff,
-    TariffOption,
+    Application, Brand, Connect, Delivery, Location, Options, Place, Sandbox, Status, Tariff, TariffOption,
 };
 use serde_json::{Value, json};
 
@@ -96,10 +95,7 @@ impl Stage {
 
     pub(crate) fn posting(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
         let url = format!("{}{path}", self.sandbox.url());
-        let request = self
-            .http
-            .post(url)
-            .header("Content-Type", "application/json");
+        let request = self.http.post(url).header("Content-Type", "application/json");
         request.body(body.to_string())
     }
 
@@ -131,8 +127,7 @@ impl Stage {
 
     /// M6.
     pub(crate) async fn status(&self) -> Answered {
-        self.get(&format!("/marketplace/salon/{SALON}/application/{APP}"))
-            .await
+        self.get(&format!("/marketplace/salon/{SALON}/application/{APP}")).await
     }
 
     pub(crate) async fn truth(&self) -> Option<Status> {

@@ -35,16 +35,12 @@ impl Receiver {
         let shared = Data::new(Arc::clone(&book));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(Data::clone(&shared))
-                .default_service(web::to(take))
-        })
-        .workers(1)
-        .disable_signals()
-        .listen(listener)
-        .expect("a listener")
-        .run();
+        let server = HttpServer::new(move || App::new().app_data(Data::clone(&shared)).default_service(web::to(take)))
+            .workers(1)
+            .disable_signals()
+            .listen(listener)
+            .expect("a listener")
+            .run();
         tokio::spawn(server);
         Self {
             base: format!("http://{address}"),
