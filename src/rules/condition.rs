@@ -18,6 +18,7 @@ use super::{
     condition_check::{self, Shape},
     facts::{Facts, Group},
     mistake::Refusal,
+    table::shorten_to,
 };
 
 /// Longest source, in bytes.
@@ -165,7 +166,12 @@ fn explain(error: &ExecutionError) -> String {
         ExecutionError::IndexOutOfBounds(_) => "the list has no such element".to_owned(),
         ExecutionError::DuplicateKey(_) => "a key occurs twice".to_owned(),
         ExecutionError::UndeclaredReference(name) => format!("nothing is called `{name}`"),
-        ExecutionError::FunctionError { function, .. } => format!("`{function}` cannot read its argument"),
+        ExecutionError::FunctionError { function, .. } => match function.as_str() {
+            "duration" => "`duration` reads hours, minutes and seconds, like \"72h\" or \"1h30m\"".to_owned(),
+            "timestamp" => "`timestamp` reads RFC 3339, like \"2026-03-05T10:00:00Z\"".to_owned(),
+            "matches" => "`matches` needs a valid regular expression".to_owned(),
+            other => format!("`{other}` cannot read its argument"),
+        },
         _ => "a value has the wrong type".to_owned(),
     }
 }
@@ -222,7 +228,7 @@ fn parse_here(source: &str) -> Result<Program, Vec<Refusal>> {
         let first = errors.errors.iter().min_by_key(|error| error.pos);
         vec![first.map_or_else(
             || Refusal::new(0, "the condition cannot be read", "compare with the examples"),
-            |error| Refusal::new(offset(source, error.pos), syntax(&error.msg), "see the CEL language"),
+            |error| Refusal::new(offset(source, error.pos), syntax(&error.msg), syntax_remedy(&error.msg)),
         )]
     })?;
     if condition_check::depth(program.expression()) > DEEPEST {
@@ -247,7 +253,15 @@ fn syntax(message: &str) -> String {
     let message = message.split(" expecting {").next().unwrap_or(message);
     let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
     let message = message.replace("<EOF>", "end of the condition");
-    format!("syntax error: {}", super::table::shorten(&message))
+    format!("syntax error: {}", shorten_to(120, &message))
+}
+
+fn syntax_remedy(message: &str) -> &'static str {
+    if message.contains("error at: '= '") {
+        "compare with `==`"
+    } else {
+        "see the CEL language"
+    }
 }
 
 /// Byte offset of a line and column, both from 1, columns in characters.

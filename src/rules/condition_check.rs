@@ -130,11 +130,7 @@ struct Walk<'p> {
 
 impl<'p> Walk<'p> {
     fn refuse(&mut self, at: &IdedExpr, what: impl Into<String>, remedy: impl Into<String>) {
-        let at = self
-            .program
-            .source_info()
-            .offset_for(at.id)
-            .map_or(0, |(start, _)| byte_offset(&self.program.source_info().source, start));
+        let at = start(self.program, at).unwrap_or(0);
         self.refusals.push(Refusal::new(at, what, remedy));
     }
 
@@ -236,7 +232,7 @@ impl<'p> Walk<'p> {
                 let what = format!("this is of type {}, not true or false", other.type_of());
                 self.refuse(at, what, "compare it with something");
             }
-            Err(why) => self.refuse(at, format!("this can never work: {why}"), "compare values of one type"),
+            Err(why) => self.refuse(at, format!("this can never work: {why}"), "correct it"),
         }
     }
 }
@@ -361,10 +357,12 @@ fn entry_children(entry: &EntryExpr) -> Vec<&IdedExpr> {
     }
 }
 
-/// The parser counts characters.
-fn byte_offset(source: &str, characters: u32) -> usize {
-    source
-        .char_indices()
-        .nth(characters.try_into().unwrap_or(usize::MAX))
-        .map_or(source.len(), |(at, _)| at)
+/// Where an expression starts, as a byte offset. The parser puts a node where its operator stands.
+fn start(program: &Program, at: &IdedExpr) -> Option<usize> {
+    let own = program
+        .source_info()
+        .offset_for(at.id)
+        .and_then(|(start, _)| usize::try_from(start).ok());
+    let parts = children(at).into_iter().filter_map(|part| start(program, part));
+    own.into_iter().chain(parts).min()
 }

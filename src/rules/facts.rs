@@ -94,7 +94,11 @@ pub struct ApplicationView {
     pub name: String,
 }
 
-/// Everything a decision may depend on. Made once for an event and used by all its rules.
+/// Everything a decision may depend on: the event, the installation, the location, the application
+/// and the time. Made once for an event and used by all its rules.
+///
+/// What is not known is absent: `has(location.email)` is false in a condition, and undefined in a
+/// text. The head of this file lists all fields.
 pub struct Facts<'a> {
     pub(super) event: &'a EventView,
     pub(super) installation: &'a Installation,

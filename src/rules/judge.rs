@@ -5,7 +5,7 @@ use super::{
     facts::{Facts, Subject},
     key::firing_key,
     rule::{Late, Mode, OncePer, Rule},
-    table::shorten,
+    table::shorten_to,
 };
 
 /// How late a moment may be with `late = "skip"`: the scheduler looks every few seconds, and a
@@ -53,7 +53,7 @@ fn reason_to_skip(rule: &Rule, facts: &Facts<'_>) -> Option<String> {
     match condition.holds(facts) {
         Ok(true) => None,
         Ok(false) => Some(format!("condition is false: {}", condition.source())),
-        Err(why) => Some(format!("condition failed: {}", shorten(&why))),
+        Err(why) => Some(format!("condition failed: {}", shorten_to(200, &why))),
     }
 }
 

@@ -141,9 +141,14 @@ pub(super) fn nearest<'w>(word: &str, valid: &[&'w str]) -> Option<&'w str> {
     valid
         .iter()
         .map(|candidate| (edits(word, candidate), *candidate))
-        .filter(|(edits, candidate)| *edits <= (length.max(candidate.len()) / 3).max(1))
+        .filter(|(edits, candidate)| *edits <= tolerance(length.max(candidate.len())))
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)
+}
+
+/// How many edits make a word another one. Two in a short word are one swapped pair of letters.
+fn tolerance(length: usize) -> usize {
+    if length < 4 { 1 } else { (length / 3).max(2) }
 }
 
 /// Levenshtein's distance.

@@ -1,16 +1,15 @@
 //! The decisions: which rules concern an event, whether they fire, and what their texts say.
 //! Pure: files and secrets are read by the caller, and the time is one of the facts.
 //!
-//! A [`RuleSet`] is loaded whole or not at all, with every mistake of every file told at once.
-//! For an event, [`RuleSet::matching`] names the rules, [`Facts`] gathers what they may look at,
-//! and [`judge`] decides about each.
+//! A `RuleSet` is loaded whole or not at all, with every mistake of every file told at once.
+//! For an event, `RuleSet::matching` names the rules, `Facts` gathers what they may look at,
+//! and `judge` decides about each.
 
 mod body;
 mod condition;
 mod condition_check;
 mod duration;
-/// What conditions and texts can see.
-pub mod facts;
+mod facts;
 mod judge;
 mod key;
 mod load;
@@ -20,8 +19,7 @@ mod rule;
 mod sample;
 mod step;
 mod table;
-/// Texts with `{{ … }}`.
-pub mod template;
+mod template;
 mod trigger;
 
 #[cfg(test)]

@@ -145,8 +145,13 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 
 /// A word for a message: what somebody pasted by accident does not fill the screen.
 pub(super) fn shorten(word: &str) -> String {
-    if word.chars().count() <= 60 {
-        return word.to_owned();
+    shorten_to(60, word)
+}
+
+/// The same for longer texts.
+pub(super) fn shorten_to(longest: usize, text: &str) -> String {
+    if text.chars().count() <= longest {
+        return text.to_owned();
     }
-    word.chars().take(57).chain("...".chars()).collect()
+    text.chars().take(longest - 3).chain("...".chars()).collect()
 }

@@ -7,6 +7,8 @@
 //! minijinja parses by recursion and does not bound every kind of nesting, so texts that could
 //! overflow the stack are refused before it sees them.
 
+use std::collections::BTreeMap;
+
 use chrono::{
     DateTime, NaiveDate, NaiveDateTime, TimeZone,
     format::{Item, StrftimeItems},
@@ -19,6 +21,7 @@ use super::{
     facts::{Facts, Group},
     mistake::{Refusal, nearest},
     path,
+    table::shorten_to,
 };
 
 /// Longest text, in bytes.
@@ -222,8 +225,11 @@ fn value(json: &serde_json::Value) -> Value {
             (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
         },
         serde_json::Value::String(text) => Value::from(text.as_str()),
-        serde_json::Value::Array(list) => list.iter().map(value).collect(),
-        serde_json::Value::Object(map) => map.iter().map(|(key, entry)| (key.as_str(), value(entry))).collect(),
+        serde_json::Value::Array(list) => Value::from(list.iter().map(value).collect::<Vec<_>>()),
+        serde_json::Value::Object(map) => {
+            let entries = map.iter().map(|(key, entry)| (key.clone(), value(entry)));
+            Value::from(entries.collect::<BTreeMap<String, Value>>())
+        }
     }
 }
 
@@ -234,8 +240,8 @@ fn refusal_of(error: &minijinja::Error, remedy: &str) -> Refusal {
 fn describe(error: &minijinja::Error) -> String {
     match (error.kind(), error.detail()) {
         (ErrorKind::OutOfFuel, _) => "it takes too much work".to_owned(),
-        (ErrorKind::SyntaxError, Some(detail)) => format!("syntax error: {}", super::table::shorten(detail)),
-        (_, Some(detail)) => super::table::shorten(detail),
+        (ErrorKind::SyntaxError, Some(detail)) => format!("syntax error: {}", shorten_to(200, detail)),
+        (_, Some(detail)) => shorten_to(200, detail),
         (kind, None) => kind.to_string(),
     }
 }

@@ -177,24 +177,22 @@ fn parse_entity(text: &str) -> Result<Trigger, (String, String)> {
         };
         return refuse(remedy);
     }
+    let ours = |word: &str, valid: &[&'static str]| match OTHER_WORDS.iter().find(|(other, _)| *other == word) {
+        Some((_, ours)) => Some(*ours),
+        None => nearest(word, valid),
+    };
     match (Word::parse(resource, &RESOURCES), Word::parse(change, &CHANGES)) {
         (Some(resource), Some(change)) => Ok(Trigger::Entity { resource, change }),
-        (Some(_), None) => refuse(format!(
-            "{} (or `{resource}.*` with a condition on `event.change`)",
-            known_as(change, &CHANGES)
-        )),
-        (None, Some(_)) => match nearest(text, &fixed_names()) {
-            Some(near) => refuse(format!("did you mean `{near}`?")),
-            None => refuse(known_as(resource, &RESOURCES)),
+        (Some(_), None) => refuse(match ours(change, &CHANGES) {
+            Some(near) => format!("did you mean `{resource}.{near}`?"),
+            None => format!("write `{resource}.*` with a condition on `event.change`"),
+        }),
+        (None, Some(_)) => match (nearest(text, &fixed_names()), ours(resource, &RESOURCES)) {
+            (Some(near), _) => refuse(format!("did you mean `{near}`?")),
+            (None, Some(near)) => refuse(format!("did you mean `{near}.{change}`?")),
+            (None, None) => refuse(suggest(resource, &RESOURCES)),
         },
         (None, None) => refuse(suggest_whole(text)),
-    }
-}
-
-fn known_as(word: &str, valid: &[&str]) -> String {
-    match OTHER_WORDS.iter().find(|(other, _)| *other == word) {
-        Some((_, ours)) => format!("it is called `{ours}` here"),
-        None => suggest(word, valid),
     }
 }
 

@@ -1,0 +1,280 @@
+use serde_json::json;
+
+use super::*;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[test]
+fn the_examples_load() {
+    let examples = [
+        include_str!("../../../examples/rules/welcome-discount.toml"),
+        include_str!("../../../examples/rules/trial-end-link.toml"),
+        include_str!("../../../examples/rules/frozen-notice.toml"),
+        include_str!("../../../examples/rules/payment-thanks.toml"),
+        include_str!("../../../examples/rules/cancelled-appointments.toml"),
+    ];
+    let files: Vec<SourceFile> = examples.iter().map(|text| file(text)).collect();
+    let set = RuleSet::load(&files, &|_| Ok(format!("{SECRET}\n"))).unwrap_or_else(|all| panic!("{}", show(&all)));
+    let names: Vec<&str> = set.rules().iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "welcome-discount",
+            "offer-at-trial-end",
+            "frozen-notice",
+            "payment-thanks",
+            "cancelled-appointments"
+        ]
+    );
+    assert_eq!(set.moments(), [Moment::TrialEnding { before: 3 * DAY }]);
+    assert_eq!(set.max_late(), DAY);
+    assert!(set.webhook_secret("offer-at-trial-end", 2).is_some());
+    assert!(set.webhook_secret("offer-at-trial-end", 1).is_none());
+    assert!(!format!("{set:?}").contains(SECRET));
+}
+
+#[test]
+fn rules_match_their_kinds_and_moments() {
+    let matches = |on: &str, kind: &str, before: Option<Duration>| {
+        let set = one(&format!("on = \"{on}\""));
+        let kind: Kind = kind.parse().expect("any text is a kind");
+        set.matching(&kind, before).count() == 1
+    };
+    assert!(matches("record.*", "record.visit_confirmed", None));
+    assert!(matches("*.deleted", "client.deleted", None));
+    assert!(matches("*.*", "something.else", None));
+    assert!(!matches("*.*", "installation.frozen", None));
+    assert!(!matches("*.*", "trial.ended", Some(Duration::ZERO)));
+    assert!(!matches("record.created", "record.updated", None));
+    assert!(matches("trial.ended", "trial.ended", Some(Duration::ZERO)));
+    assert!(matches("trial.ending\"\nbefore = \"3d", "trial.ending", Some(3 * DAY)));
+    assert!(!matches("trial.ending\"\nbefore = \"3d", "trial.ending", Some(DAY)));
+}
+
+#[test]
+fn a_key_names_what_must_happen_once() {
+    let record = World::entity(
+        "record.updated",
+        Some(json!({"last_change_date": "2026-03-05T10:00:00+0400"})),
+    );
+    let per = |once_per: &str| one(&format!("on = \"record.*\"\nonce_per = \"{once_per}\""));
+    assert_eq!(record.judged(&per("location")), "r|18289|100001");
+    assert_eq!(record.judged(&per("installation")), "r|18289|100001|g2");
+    assert_eq!(
+        record.judged(&per("occurrence")),
+        "r|18289|100001|g2|record.updated|5|at=2026-03-05T10:00:00+0400"
+    );
+    let schedule = World::entity("schedule.updated", Some(json!([])));
+    assert_eq!(
+        schedule.judged(&one("on = \"schedule.updated\"")),
+        "r|18289|100001|g2|schedule.updated|5|sha=abc123"
+    );
+    assert_eq!(
+        World::payment("10").judged(&one("on = \"payment.received\"")),
+        "r|18289|100001|payment.received|9"
+    );
+    assert_eq!(
+        World::moment("trial.ending", TimeDelta::zero(), DAY).judged(&one("on = \"trial.ending\"\nbefore = \"1d\"")),
+        "r|18289|100001|g2|trial.ending|86400s"
+    );
+    assert_eq!(
+        World::new("installation.frozen", Subject::Status).judged(&one("on = \"installation.frozen\"")),
+        "r|18289|100001|g2|installation.frozen|77"
+    );
+}
+
+#[test]
+fn a_long_key_becomes_a_digest_that_still_tells_apart() {
+    let of = |end: &str| {
+        let date = format!("{}{end}", "x".repeat(5000));
+        World::entity("record.updated", Some(json!({ "last_change_date": date }))).judged(&one("on = \"record.*\""))
+    };
+    assert!(of("a").len() <= 200, "{}", of("a"));
+    assert_ne!(of("a"), of("b"));
+}
+
+#[test]
+fn late_moments_are_skipped_by_their_limits() {
+    let ended = |head: &str, late: TimeDelta| {
+        World::moment("trial.ended", late, Duration::ZERO).judged(&one(&format!("on = \"trial.ended\"\n{head}")))
+    };
+    assert!(ended("", TimeDelta::hours(47)).starts_with("r|"));
+    assert_eq!(ended("", TimeDelta::hours(76)), "- late by 3d 4h, max_late 2d");
+    assert!(ended("", TimeDelta::hours(-5)).starts_with("r|"));
+    assert_eq!(
+        ended("max_late = \"1h\"", TimeDelta::minutes(61)),
+        "- late by 1h 1m, max_late 1h"
+    );
+    assert!(ended("late = \"skip\"", TimeDelta::minutes(15)).starts_with("r|"));
+    assert_eq!(
+        ended("late = \"skip\"", TimeDelta::minutes(16)),
+        "- late by 16m, and late = \"skip\""
+    );
+}
+
+#[test]
+fn conditions_answer_or_say_why_not() {
+    let frozen = World::new("installation.frozen", Subject::Status);
+    let judged = |when: &str| frozen.judged(&one(&format!("on = \"installation.frozen\"\nwhen = '{when}'")));
+    for holds in [
+        "location.country_id == 7",
+        "location[\"country_id\"] in [1, 7]",
+        "installation.trial_ends_at - now < duration(\"72h\")",
+        "!has(location.email) && has(location.title)",
+        "installation.status == \"active\" && !installation.has_paid",
+        "application.name.startsWith(\"Example\") && location.title.matches(\"^Sal\")",
+        "[1, 2, 7].exists(n, n == location.country_id)",
+        "event.kind == \"installation.frozen\" && event.source == \"status\"",
+    ] {
+        assert!(judged(holds).starts_with("r|"), "{holds}: {}", judged(holds));
+    }
+    assert_eq!(
+        judged("location.country_id == 8"),
+        "- condition is false: location.country_id == 8"
+    );
+    assert_eq!(
+        judged("location.email != \"\""),
+        "- condition failed: no such key: email"
+    );
+    assert_eq!(
+        judged("now > installation.paid_until"),
+        "- condition failed: no such key: paid_until"
+    );
+    assert_eq!(
+        frozen.judged(&one("on = \"installation.frozen\"\nmode = \"off\"")),
+        "- the rule is off"
+    );
+}
+
+#[test]
+fn money_compares_with_any_number() {
+    let paid = World::payment("990.99");
+    let judged = |when: &str| paid.judged(&one(&format!("on = \"payment.received\"\nwhen = '{when}'")));
+    assert!(judged("event.payment.amount > 990 && event.payment.amount * 2.0 < 2000.0").starts_with("r|"));
+    assert_eq!(
+        judged("event.payment.currency == \"EUR\""),
+        "- condition failed: no such key: currency"
+    );
+}
+
+#[test]
+fn data_of_an_event_may_have_any_shape() {
+    let data = json!({"client": null, "services": [{"cost": 10}, {"cost": 20.5}], "attendance": -1, "big": u64::MAX});
+    let judged = |data: Option<Value>, when: &str| {
+        World::entity("record.updated", data).judged(&one(&format!("on = \"record.*\"\nwhen = '{when}'")))
+    };
+    let with = |when: &str| judged(Some(data.clone()), when);
+    assert!(with("event.data.services.exists(s, s.cost > 20)").starts_with("r|"));
+    assert!(with("event.data.client == null && event.data.big > 5u").starts_with("r|"));
+    assert_eq!(
+        with("event.data.attendance"),
+        "- condition failed: it gives int, not true or false"
+    );
+    assert_eq!(
+        with("event.data.client.name == \"x\""),
+        "- condition failed: `.` does not work on null and string"
+    );
+    assert!(judged(None, "!has(event.data.client)").starts_with("r|"));
+    assert_eq!(
+        judged(Some(json!([])), "has(event.data.client)"),
+        "- condition failed: `.` does not work on list and string"
+    );
+}
+
+#[test]
+fn an_event_cannot_keep_a_condition_busy() {
+    let judged = |data: Value, when: &str| {
+        World::entity("record.updated", Some(data)).judged(&one(&format!("on = \"record.*\"\nwhen = '{when}'")))
+    };
+    let list = |length: usize| json!({ "l": vec![1; length] });
+    let pairs = "event.data.l.all(x, event.data.l.all(y, x == y))";
+    assert!(judged(list(100), pairs).starts_with("r|"));
+    assert_eq!(
+        judged(list(5000), pairs),
+        "- condition failed: the event is too large for it (5002 values, longest list 5000)"
+    );
+    let copies = "event.data.l.map(x, event.data).size() > 0";
+    assert!(judged(list(5000), copies).contains("too large"));
+    assert!(judged(list(100_000), "event.data.l.size() > 0").contains("too large"));
+    assert!(judged(json!({"t": "x".repeat(3_000_000)}), "event.data.t == \"\"").contains("too large"));
+    let text = "event.data.l.all(x, \"abc\".matches(\"a\"))";
+    assert!(judged(list(5000), text).contains("too large"));
+}
+
+#[test]
+fn a_worker_thread_has_stack_enough_for_the_deepest_condition() {
+    let sum = vec!["1"; condition::DEEPEST - 1].join(" + ");
+    let set = one(&format!("on = \"installation.frozen\"\nwhen = '{sum} > 0'"));
+    std::thread::Builder::new()
+        .stack_size(2 * 1024 * 1024)
+        .spawn(move || {
+            let frozen = World::new("installation.frozen", Subject::Status);
+            assert!(frozen.judged(&set).starts_with("r|"));
+        })
+        .expect("a thread")
+        .join()
+        .expect("no panic");
+}
+
+#[test]
+fn the_same_name_in_two_files_is_refused() {
+    let text = "[[rule]]\nname = \"r\"\non = \"*.*\"\n[[rule.then]]\naction = \"set_discount\"\npercent = 1\n";
+    let files = [
+        file(text),
+        SourceFile {
+            name: "rules/b.toml".to_owned(),
+            text: text.to_owned(),
+        },
+    ];
+    let mistakes = RuleSet::load(&files, &|_| Err("no".to_owned())).expect_err("one name twice");
+    insta::assert_snapshot!(show(&mistakes), @"rules/b.toml:2:8: another rule is called `r` too; choose another name; it is part of what makes a firing unique");
+}
+
+#[test]
+fn the_default_body_of_a_webhook_says_everything() {
+    let mut world = World::payment("990.90");
+    world.location.email = Some("owner@example.com".to_owned());
+    let mut results = serde_json::Map::new();
+    results.insert("link".to_owned(), json!({"url": "https://example.com/pay"}));
+    insta::assert_json_snapshot!(default_webhook_body(&world.facts(), &results), @r##"
+    {
+      "data": {
+        "application": {
+          "id": 18289,
+          "name": "Example app"
+        },
+        "event": {
+          "at": "2026-03-05T21:30:00Z",
+          "id": 77,
+          "kind": "payment.received",
+          "payment": {
+            "amount": "990.90",
+            "id": 9
+          },
+          "source": "status"
+        },
+        "installation": {
+          "connected_at": "2026-03-05T21:30:00Z",
+          "generation": 2,
+          "has_paid": false,
+          "status": "active",
+          "trial_ends_at": "2026-03-07T21:30:00Z"
+        },
+        "location": {
+          "country_id": 7,
+          "email": "owner@example.com",
+          "id": 100001,
+          "timezone_name": "Asia/Tbilisi",
+          "title": "Salon \"<b>\""
+        },
+        "results": {
+          "link": {
+            "url": "https://example.com/pay"
+          }
+        }
+      },
+      "timestamp": "2026-03-05T21:30:00Z",
+      "type": "payment.received"
+    }
+    "##);
+}
