@@ -83,6 +83,6 @@ pub mod duration {
     /// When it is no duration.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(deserializer)?;
-        span::parse(&text).map_err(de::Error::custom)
+        span::parse(&text).map_err(|remedy| de::Error::custom(format!("`{text}` is no duration: {remedy}")))
     }
 }

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use super::{
-    duration::{lateness, show},
     facts::{Facts, Subject},
     key::firing_key,
     rule::{Late, Mode, OncePer, Rule},
     table::shorten_to,
 };
+use crate::domain::span;
 
 /// How late a moment may be with `late = "skip"`: the scheduler looks every few seconds, and a
 /// restart takes a while.
@@ -61,10 +61,14 @@ fn too_late(rule: &Rule, facts: &Facts<'_>) -> Option<String> {
     let Subject::Moment { due_at, .. } = &facts.event.subject else {
         return None;
     };
-    let late = lateness(facts.now - due_at);
+    let late = (facts.now - due_at).to_std().unwrap_or_default();
     match rule.late {
-        Late::Skip if late > PUNCTUAL => Some(format!("late by {}, and late = \"skip\"", show(late))),
-        Late::Run if late > rule.max_late => Some(format!("late by {}, max_late {}", show(late), show(rule.max_late))),
+        Late::Skip if late > PUNCTUAL => Some(format!("late by {}, and late = \"skip\"", span::show(late))),
+        Late::Run if late > rule.max_late => Some(format!(
+            "late by {}, max_late {}",
+            span::show(late),
+            span::show(rule.max_late)
+        )),
         Late::Skip | Late::Run => None,
     }
 }

@@ -6,7 +6,6 @@ use toml::de::DeTable;
 use super::{
     SourceFile,
     condition::Condition,
-    duration,
     facts::Facts,
     mistake::{Mistake, Notebook, suggest},
     rule::{Late, Mode, OncePer, Rule},
@@ -15,6 +14,7 @@ use super::{
     table::{Table, Text, shorten},
     trigger::Trigger,
 };
+use crate::domain::span;
 
 const KEYS: [&str; 10] = [
     "name",
@@ -184,7 +184,7 @@ impl RuleReader<'_, '_> {
 
     fn duration(&mut self, key: &str) -> Option<(Duration, Range<usize>)> {
         let Text { value, span } = self.table.text(key, self.notebook)?;
-        match duration::parse(value) {
+        match span::parse(value) {
             Ok(duration) => Some((duration, span)),
             Err(remedy) => {
                 let what = format!("`{key}` is \"{}\"", shorten(value));

@@ -8,7 +8,6 @@
 mod body;
 mod condition;
 mod condition_check;
-mod duration;
 mod facts;
 mod judge;
 mod key;

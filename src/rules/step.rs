@@ -52,7 +52,7 @@ const RESERVED: [&str; 13] = [
 pub(super) fn result_fields(action: &Action) -> &'static [&'static str] {
     match action {
         Action::CreatePaymentLink { .. } => &["url", "discount"],
-        Action::Activate
+        Action::Activate { .. }
         | Action::ReadStatus { .. }
         | Action::SetDiscount { .. }
         | Action::SendWebhook { .. }

@@ -1,13 +1,13 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    duration,
     mistake::{nearest, suggest},
     table::shorten,
 };
 use crate::domain::{
     event::{CHANGES, Kind, RESOURCES},
     moment::Moment,
+    span,
 };
 
 /// What a rule waits for.
@@ -216,7 +216,7 @@ impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fixed(kind) => kind.fmt(f),
-            Self::TrialEnding { before } => write!(f, "trial.ending {} before", duration::show(*before)),
+            Self::TrialEnding { before } => write!(f, "trial.ending {} before", span::show(*before)),
             Self::TrialEnded => f.write_str("trial.ended"),
             Self::Entity { resource, change } => write!(f, "{resource}.{change}"),
         }
