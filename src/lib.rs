@@ -2,6 +2,9 @@
 //!
 //! The rooms in reading order; imports only go down this list (ARCHITECTURE.md, "Floors").
 
+/// The commands.
+pub mod cli;
+
 /// The marketplace in a box, for trying out and for tests. Shares no code with the rest.
 pub mod sandbox;
 /// HTTP in: the public doors, the operator listener.

@@ -1,2 +1,7 @@
-//! Bellhop.
-fn main() {}
+//! The program: everything is in the library, see `bellhop::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bellhop::cli::main()
+}

@@ -1,7 +1,7 @@
 //! The line to the marketplace that one job holds: each request waits for its turn in the shared
 //! budget, is counted, and is noted for the operator.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde_json::Value;
 
@@ -36,6 +36,16 @@ pub enum Failure {
     NoTurn,
     /// The database.
     Store(crate::store::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(error) => error.fmt(f),
+            Self::NoTurn => f.write_str("the request budget of this address is used up"),
+            Self::Store(error) => write!(f, "the database: {error}"),
+        }
+    }
 }
 
 impl From<crate::store::Error> for Failure {

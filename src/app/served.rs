@@ -70,6 +70,27 @@ pub fn application_hook_url(public_url: &str, hook_secret: &str, id: Application
     format!("{public_url}/apps/{id}/hooks/{}", application_hook_key(hook_secret, id))
 }
 
+/// The rules of each application.
+///
+/// # Errors
+/// With every mistake in the rule files.
+pub fn rule_sets(config: &Config) -> Result<Vec<(ApplicationId, RuleSet)>> {
+    let mut mistakes = Vec::new();
+    let mut sets = Vec::new();
+    for application in &config.applications {
+        match rules(config, application) {
+            Ok(set) => sets.push((application.id, set)),
+            Err(error) => mistakes.push(error.to_string()),
+        }
+    }
+    mistakes.dedup();
+    if mistakes.is_empty() {
+        Ok(sets)
+    } else {
+        Err(anyhow!("{}", mistakes.join("\n")))
+    }
+}
+
 /// All applications of a configuration, with their rules.
 pub(super) fn all(config: &Config) -> Result<BTreeMap<ApplicationId, Served>> {
     let mut problems = Vec::new();

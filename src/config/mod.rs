@@ -9,7 +9,6 @@ mod validate;
 pub mod value;
 
 use std::{
-    collections::BTreeSet,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -498,12 +497,8 @@ impl Config {
             .or_else(|| std::env::var_os("PG_BIN").map(PathBuf::from))
     }
 
-    /// All the secrets, for whoever has to keep them out of what is written.
-    pub fn secrets(&self) -> BTreeSet<&str> {
-        let tokens = self
-            .accounts
-            .iter()
-            .flat_map(|account| [&account.partner_token, &account.signature_key]);
-        tokens.flatten().map(Secret::expose).collect()
+    /// The value of `PATH`, in which PostgreSQL's programs are looked for last.
+    pub fn search_path() -> Option<std::ffi::OsString> {
+        std::env::var_os("PATH")
     }
 }

@@ -48,8 +48,5 @@ pub async fn age(pool: &PgPool, seconds: i64) -> sqlx::Result<()> {
     )
     .execute(&mut *tx)
     .await?;
-    sqlx::query!("update request_budget set granted = '{}'")
-        .execute(&mut *tx)
-        .await?;
     tx.commit().await
 }

@@ -32,6 +32,38 @@ pub struct NewJob<'a> {
     pub max_attempts: i32,
 }
 
+impl<'a> NewJob<'a> {
+    /// The activation of a location; there is one lane for it, in which one waiting job is enough.
+    pub fn activation(place: Place, priority: Priority, action: &'a Action) -> Self {
+        Self {
+            place,
+            lane: "activation",
+            priority,
+            action,
+            step: None,
+            max_attempts: ACTIVATION_ATTEMPTS,
+        }
+    }
+
+    /// A look at the status of a location, likewise.
+    pub fn look(place: Place, action: &'a Action) -> Self {
+        Self {
+            place,
+            lane: "status",
+            priority: action.priority(),
+            action,
+            step: None,
+            max_attempts: STATUS_ATTEMPTS,
+        }
+    }
+}
+
+/// Starts of an activation: with the waits between them they outlast its limit of hours.
+const ACTIVATION_ATTEMPTS: i32 = 500;
+
+/// Starts of a look at the status.
+const STATUS_ATTEMPTS: i32 = 12;
+
 /// The place of a job in a firing.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
@@ -105,6 +137,17 @@ pub async fn enqueue_once(tx: &mut PgTransaction<'_>, new: &NewJob<'_>) -> sqlx:
         Some(id) => Ok(JobId(id)),
         None => enqueue(tx, new).await,
     }
+}
+
+/// [`enqueue_once`] in a transaction of its own.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn enqueue_alone(pool: &PgPool, new: &NewJob<'_>) -> sqlx::Result<JobId> {
+    let mut tx = pool.begin().await?;
+    let id = enqueue_once(&mut tx, new).await?;
+    tx.commit().await?;
+    Ok(id)
 }
 
 /// A job that this worker has to do now.

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         action::{Action, ExpectedPayment, Priority},
         event::{Fact, Kind, Source, State},
-        ids::{FiringId, Place},
+        ids::FiringId,
         installation::{Change, Installation, Status},
         location::Location,
     },
@@ -27,11 +27,8 @@ use crate::{
     },
 };
 
-/// Starts of an activation: with the waits between them they outlast its limit of hours.
-const ACTIVATION_ATTEMPTS: i32 = 500;
-
-/// Starts of a look at the status.
-const STATUS_ATTEMPTS: i32 = 12;
+/// Nobody asked for it by hand.
+const ACTIVATE: Action = Action::Activate { by_hand: false };
 
 /// What judging came to, for the metrics.
 pub(super) struct Judged {
@@ -258,7 +255,7 @@ async fn look_closer(tx: &mut PgTransaction<'_>, event: &Waiting, installation: 
                 Priority::Unproven
             };
             activations::open(tx, event.place).await?;
-            enqueue_activation(tx, event.place, priority).await?;
+            jobs::enqueue_once(tx, &NewJob::activation(event.place, priority, &ACTIVATE)).await?;
         }
         Some(Fact::PaymentReported { payment }) => {
             let expected = payment.id.map(|id| ExpectedPayment {
@@ -268,48 +265,18 @@ async fn look_closer(tx: &mut PgTransaction<'_>, event: &Waiting, installation: 
             let action = Action::ReadStatus {
                 expect_payment: expected,
             };
-            enqueue_look(tx, event.place, &action).await?;
+            jobs::enqueue_once(tx, &NewJob::look(event.place, &action)).await?;
         }
         // An application that needs no activation sends events before anybody told us of it.
         None if installation.generation == 0 && event.source == Source::Webhook => {
             if !activations::exists(tx, event.place).await? {
                 activations::open(tx, event.place).await?;
-                enqueue_activation(tx, event.place, Priority::Unproven).await?;
+                jobs::enqueue_once(tx, &NewJob::activation(event.place, Priority::Unproven, &ACTIVATE)).await?;
             }
         }
         _ => return Ok(false),
     }
     Ok(true)
-}
-
-/// Puts the activation of a location into the queue, unless one waits there already.
-pub(super) async fn enqueue_activation(tx: &mut PgTransaction<'_>, place: Place, priority: Priority) -> Result<()> {
-    let action = &Action::Activate { by_hand: false };
-    let job = NewJob {
-        place,
-        lane: "activation",
-        priority,
-        action,
-        step: None,
-        max_attempts: ACTIVATION_ATTEMPTS,
-    };
-    jobs::enqueue_once(tx, &job).await?;
-    Ok(())
-}
-
-/// Puts a look at the status into the queue, unless one waits there already.
-pub(super) async fn enqueue_look(tx: &mut PgTransaction<'_>, place: Place, action: &Action) -> Result<()> {
-    let priority = action.priority();
-    let job = NewJob {
-        place,
-        lane: "status",
-        priority,
-        action,
-        step: None,
-        max_attempts: STATUS_ATTEMPTS,
-    };
-    jobs::enqueue_once(tx, &job).await?;
-    Ok(())
 }
 
 /// An event as rules see it.

@@ -40,6 +40,9 @@ pub struct Job {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// The words of `state`.
+pub const STATES: [&str; 5] = ["available", "running", "completed", "discarded", "cancelled"];
+
 /// Which jobs to list.
 #[derive(Debug, Default, Clone)]
 pub struct Filter {

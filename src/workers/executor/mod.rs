@@ -21,7 +21,7 @@ use crate::{
         PgTransaction,
         activations::{self, Progress},
         events, firings,
-        jobs::{self, Claimed, Outcome},
+        jobs::{self, Claimed, NewJob, Outcome},
     },
 };
 
@@ -211,7 +211,11 @@ async fn follow_up(tx: &mut PgTransaction<'_>, job: &Claimed, done: &Done) -> Re
         activations::note(tx, job.place, *progress, message.as_deref(), *pending_since).await?;
     }
     if done.look_again {
-        super::judge::enqueue_look(tx, job.place, &Action::ReadStatus { expect_payment: None }).await?;
+        jobs::enqueue_once(
+            tx,
+            &NewJob::look(job.place, &Action::ReadStatus { expect_payment: None }),
+        )
+        .await?;
     }
     if let (Outcome::Done(result), Some(firing), Some(step)) = (&done.outcome, job.firing_id, &job.step_id) {
         firings::add_result(tx, firing, step, result).await?;

@@ -15,9 +15,9 @@ pub(super) fn of(settings: &Jobs, job: &Claimed, failure: &Failure) -> Outcome {
     match failure {
         Failure::NoTurn => Outcome::Snooze {
             after: Duration::from_secs(5),
-            reason: "the request budget of this address is used up".to_owned(),
+            reason: failure.to_string(),
         },
-        Failure::Store(error) => retry(settings, job, None, &format!("the database: {error}")),
+        Failure::Store(_) => retry(settings, job, None, &failure.to_string()),
         Failure::Call(error) => of_call(settings, job, error),
     }
 }

@@ -1,0 +1,124 @@
+//! The commands, one file each.
+
+mod check;
+/// Weeks of marketplace life in a minute.
+pub mod demo;
+mod migrate;
+mod reading;
+mod rules;
+mod sandbox;
+mod serve;
+/// A running service: database, listeners, workers.
+pub mod service;
+mod table;
+mod urls;
+
+use std::{fmt, path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+
+/// The back end of an Altegio or YCLIENTS marketplace application.
+#[derive(Parser)]
+#[command(version, about, propagate_version = true)]
+struct Bellhop {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args, Clone)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, env = "BELLHOP_CONFIG", default_value = "bellhop.toml", global = true)]
+    config: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service.
+    Serve(serve::Serve),
+    /// See it work: a private database, a sandbox marketplace, and weeks of its life in a minute.
+    Demo(demo::Demo),
+    /// Run the sandbox marketplace alone, to try any back end against it.
+    Sandbox(sandbox::Sandbox),
+    /// Check the configuration and the rules, and show what is in effect.
+    Check(check::Check),
+    /// Apply the migrations that are missing.
+    Migrate(ConfigFile),
+    /// Show the addresses to enter in the developer cabinet.
+    Urls(ConfigFile),
+    /// Look at installations.
+    Locations(reading::Locations),
+    /// Look at events and what was decided about them.
+    Events(reading::Events),
+    /// Look at jobs and their attempts.
+    Jobs(reading::Jobs),
+    /// Look at the rules.
+    Rules(rules::Rules),
+}
+
+/// A mistake of the user: told without a trace, exit code 2.
+#[derive(Debug)]
+pub struct Misused(pub String);
+
+impl fmt::Display for Misused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misused {}
+
+impl ConfigFile {
+    /// Reads the configuration.
+    fn load(&self) -> Result<Config> {
+        Config::load(&self.config).map_err(|problems| Misused(problems.to_string()).into())
+    }
+}
+
+/// Runs the command line of this process. Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.
+pub fn main() -> ExitCode {
+    let bellhop = Bellhop::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("bellhop: the runtime did not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(bellhop.command)) {
+        Ok(code) => code,
+        Err(error) if error.is::<Misused>() => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+        // A reader that has seen enough, such as `head`, closes the pipe.
+        Err(error) if broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bellhop: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Serve(serve) => serve.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Sandbox(sandbox) => sandbox.run().await,
+        Command::Check(check) => check.run().await,
+        Command::Migrate(config) => migrate::run(&config).await,
+        Command::Urls(config) => urls::run(&config),
+        Command::Locations(locations) => locations.run().await,
+        Command::Events(events) => events.run().await,
+        Command::Jobs(jobs) => jobs.run().await,
+        Command::Rules(rules) => rules.run(),
+    }
+}

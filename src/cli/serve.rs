@@ -1,0 +1,56 @@
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use super::{
+    ConfigFile,
+    service::{Database, Service},
+};
+use crate::telemetry;
+
+#[derive(Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Refuse to start when migrations are missing, instead of applying them.
+    #[arg(long)]
+    no_migrate: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let config = self.config.load()?;
+        telemetry::start(&config.log);
+        let public_url = config.server.public_url.clone();
+        let database = Database::open(&config).await?;
+        let service = match Service::start(config, &database.url, !self.no_migrate).await {
+            Ok(service) => service,
+            Err(error) => {
+                database.close().await?;
+                return Err(error);
+            }
+        };
+        info!(
+            public = %service.listeners.public, operator = %service.listeners.operator, public_url,
+            "Bellhop is open; `bellhop urls` shows the addresses for the developer cabinet"
+        );
+        stop_asked().await?;
+        info!("Stopping");
+        service.stop().await;
+        database.close().await?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Returns on Ctrl-C or SIGTERM.
+pub(super) async fn stop_asked() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        asked = tokio::signal::ctrl_c() => asked?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

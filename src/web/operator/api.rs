@@ -1,0 +1,216 @@
+//! The JSON API. Lists are newest first and paged by cursor.
+
+use actix_web::{HttpResponse, web};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::problem::Problem;
+use crate::{
+    app::App,
+    domain::{
+        action::{Action, Priority},
+        event::State,
+        ids::{ApplicationId, LocationId, Place},
+        installation::Status,
+    },
+    store::{jobs::NewJob, reading},
+};
+
+/// Items on a page when nobody says how many.
+const PAGE: i64 = 50;
+
+/// The most items on a page.
+const PAGE_LIMIT: i64 = 500;
+
+pub(super) fn routes(service: &mut web::ServiceConfig) {
+    service
+        .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::invalid(error.to_string()).into()))
+        .app_data(web::PathConfig::default().error_handler(|error, _| Problem::invalid(error.to_string()).into()))
+        .route("/locations", web::get().to(locations))
+        .route("/locations/{application_id}/{location_id}", web::get().to(location))
+        .route(
+            "/locations/{application_id}/{location_id}/activate",
+            web::post().to(activate),
+        )
+        .route("/events", web::get().to(events))
+        .route("/events/{id}", web::get().to(event))
+        .route("/jobs", web::get().to(jobs))
+        .route("/jobs/{id}", web::get().to(job))
+        .route("/rules", web::get().to(rules));
+}
+
+fn limit(asked: Option<i64>) -> Result<i64, Problem> {
+    match asked.unwrap_or(PAGE) {
+        limit @ 1..=PAGE_LIMIT => Ok(limit),
+        other => Err(Problem::invalid(format!(
+            "limit={other}: write a number from 1 to {PAGE_LIMIT}"
+        ))),
+    }
+}
+
+fn number(cursor: Option<&str>) -> Result<Option<i64>, Problem> {
+    let wrong = |_| Problem::invalid("cursor: hand back the next_cursor of the page before, unchanged");
+    cursor.map(|cursor| cursor.parse().map_err(wrong)).transpose()
+}
+
+/// One of the words, or nothing.
+fn word<T>(key: &str, given: Option<&str>, all: &[T], as_str: fn(T) -> &'static str) -> Result<(), Problem>
+where
+    T: Copy,
+{
+    match given {
+        Some(given) if !all.iter().any(|one| as_str(*one) == given) => {
+            let words: Vec<&str> = all.iter().map(|one| as_str(*one)).collect();
+            Err(Problem::invalid(format!(
+                "{key}={given}: write one of {}",
+                words.join(", ")
+            )))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LocationsQuery {
+    application: Option<i64>,
+    status: Option<String>,
+    q: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+async fn locations(app: web::Data<App>, query: web::Query<LocationsQuery>) -> Result<HttpResponse, Problem> {
+    let query = query.into_inner();
+    word("status", query.status.as_deref(), Status::ALL, Status::as_str)?;
+    let after = match query.cursor.as_deref().map(|cursor| cursor.split_once('.')) {
+        None => None,
+        Some(Some((application, location))) => number(Some(application))?.zip(number(Some(location))?),
+        Some(None) => return Err(number(Some("x")).err().unwrap_or_else(|| Problem::invalid("cursor"))),
+    };
+    let filter = reading::locations::Filter {
+        application: query.application,
+        status: query.status,
+        q: query.q,
+        after,
+        limit: limit(query.limit)?,
+    };
+    Ok(HttpResponse::Ok().json(reading::locations::list(&app.pool, &filter).await?))
+}
+
+async fn location(app: web::Data<App>, path: web::Path<(i64, i64)>) -> Result<HttpResponse, Problem> {
+    let (application, location) = path.into_inner();
+    let found = reading::locations::show(&app.pool, application, location).await?;
+    let found = found.ok_or_else(|| unknown_location(application, location))?;
+    Ok(HttpResponse::Ok().json(found))
+}
+
+fn unknown_location(application: i64, location: i64) -> Problem {
+    Problem::not_found(format!(
+        "Nothing is known of application {application} at location {location}."
+    ))
+}
+
+/// Activates a connection now. For applications whose own product finishes the registration first.
+async fn activate(app: web::Data<App>, path: web::Path<(i64, i64)>) -> Result<HttpResponse, Problem> {
+    let (application, location) = path.into_inner();
+    let place = Place {
+        application_id: ApplicationId(application),
+        location_id: LocationId(location),
+    };
+    if app.served(place.application_id).is_none() {
+        return Err(unknown_location(application, location));
+    }
+    let action = Action::Activate { by_hand: true };
+    let job = NewJob::activation(place, Priority::Activation, &action);
+    let id = crate::store::jobs::enqueue_alone(&app.pool, &job).await?;
+    app.wake.executor.notify_one();
+    Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventsQuery {
+    application: Option<i64>,
+    location: Option<i64>,
+    kind: Option<String>,
+    state: Option<String>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+async fn events(app: web::Data<App>, query: web::Query<EventsQuery>) -> Result<HttpResponse, Problem> {
+    let query = query.into_inner();
+    word("state", query.state.as_deref(), State::ALL, State::as_str)?;
+    let filter = reading::events::Filter {
+        application: query.application,
+        location: query.location,
+        kind: query.kind,
+        state: query.state,
+        since: query.since,
+        until: query.until,
+        before: number(query.cursor.as_deref())?,
+        limit: limit(query.limit)?,
+    };
+    Ok(HttpResponse::Ok().json(reading::events::list(&app.pool, &filter).await?))
+}
+
+async fn event(app: web::Data<App>, path: web::Path<i64>) -> Result<HttpResponse, Problem> {
+    let id = path.into_inner();
+    let found = reading::events::show(&app.pool, id).await?;
+    Ok(HttpResponse::Ok().json(found.ok_or_else(|| Problem::not_found(format!("There is no event {id}.")))?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JobsQuery {
+    application: Option<i64>,
+    location: Option<i64>,
+    state: Option<String>,
+    action: Option<String>,
+    rule: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+async fn jobs(app: web::Data<App>, query: web::Query<JobsQuery>) -> Result<HttpResponse, Problem> {
+    let query = query.into_inner();
+    word("state", query.state.as_deref(), &reading::jobs::STATES, |state| state)?;
+    let filter = reading::jobs::Filter {
+        application: query.application,
+        location: query.location,
+        state: query.state,
+        action: query.action,
+        rule: query.rule,
+        before: number(query.cursor.as_deref())?,
+        limit: limit(query.limit)?,
+    };
+    Ok(HttpResponse::Ok().json(reading::jobs::list(&app.pool, &filter).await?))
+}
+
+async fn job(app: web::Data<App>, path: web::Path<i64>) -> Result<HttpResponse, Problem> {
+    let id = path.into_inner();
+    let found = reading::jobs::show(&app.pool, id).await?;
+    Ok(HttpResponse::Ok().json(found.ok_or_else(|| Problem::not_found(format!("There is no job {id}.")))?))
+}
+
+/// The rules as they were loaded. How often each fired is a metric.
+async fn rules(app: web::Data<App>) -> HttpResponse {
+    let items: Vec<_> = app
+        .all_served()
+        .flat_map(|served| {
+            served.rules.rules().iter().map(|rule| {
+                let actions: Vec<&str> = rule.steps.iter().map(|step| step.action.name()).collect();
+                json!({
+                    "application_id": served.id, "rule": rule.name, "on": rule.trigger.to_string(),
+                    "once_per": rule.once_per, "when": rule.when.as_ref().map(|when| when.source()),
+                    "mode": rule.mode, "actions": actions, "file": rule.file, "line": rule.line,
+                })
+            })
+        })
+        .collect();
+    HttpResponse::Ok().json(json!({"items": items, "next_cursor": null}))
+}

@@ -1,0 +1,76 @@
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use tracing::warn;
+
+use crate::{
+    app::App,
+    domain::{action::ACTION_NAMES, installation::Status},
+    store::stats::{self, Stats},
+};
+
+/// The figures are left as they are when the database takes longer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// `GET /metrics`
+pub(super) async fn metrics(app: web::Data<App>) -> HttpResponse {
+    match tokio::time::timeout(PATIENCE, stats::read(&app.pool)).await {
+        Ok(Ok(stats)) => {
+            app.metrics.database_up.set(1);
+            show(&app, &stats);
+        }
+        Ok(Err(error)) => {
+            warn!(%error, "The figures of the queues could not be read");
+            app.metrics.database_up.set(0);
+        }
+        Err(_) => app.metrics.database_up.set(0),
+    }
+    let pool = &app.metrics.database_pool_connections;
+    let idle = i64::try_from(app.pool.num_idle()).unwrap_or(0);
+    pool.with_label_values(&["idle"]).set(idle);
+    pool.with_label_values(&["used"]).set(i64::from(app.pool.size()) - idle);
+    pool.with_label_values(&["limit"])
+        .set(i64::from(app.config.database.connections));
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(app.metrics.render())
+}
+
+/// Every label is listed, so that what is empty reads zero.
+fn show(app: &App, stats: &Stats) {
+    let metrics = &app.metrics;
+    for served in app.all_served() {
+        let application = served.id.to_string();
+        for status in Status::ALL {
+            let key = (served.id.0, status.as_str().to_owned());
+            let count = stats.installations.get(&key).copied().unwrap_or(0);
+            metrics
+                .installations
+                .with_label_values(&[application.as_str(), status.as_str()])
+                .set(count);
+        }
+        let oldest = stats.activation_oldest_seconds.get(&served.id.0);
+        let left = oldest.map_or(f64::INFINITY, |age| app.config.activation.safe.as_secs_f64() - age);
+        metrics
+            .activation_deadline_seconds
+            .with_label_values(&[&application])
+            .set(left);
+    }
+    for action in ACTION_NAMES {
+        for state in ["available", "running"] {
+            let key = (state.to_owned(), action.to_owned());
+            let count = stats.jobs.get(&key).copied().unwrap_or(0);
+            metrics.jobs.with_label_values(&[state, action]).set(count);
+        }
+        let discarded = stats.discarded_last_day.get(action).copied().unwrap_or(0);
+        metrics
+            .jobs_discarded_last_day
+            .with_label_values(&[action])
+            .set(discarded);
+    }
+    metrics.job_oldest_due_seconds.set(stats.job_oldest_due_seconds);
+    metrics.events_unprocessed.set(stats.events_unprocessed);
+    metrics
+        .events_oldest_unprocessed_seconds
+        .set(stats.events_oldest_unprocessed_seconds);
+}

@@ -1,0 +1,32 @@
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use crate::{app::App, store};
+
+/// A database that takes longer is not fine.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// `GET /readyz`: 200, or 503 with the reasons.
+pub(super) async fn ready(app: web::Data<App>) -> HttpResponse {
+    let reasons = match tokio::time::timeout(PATIENCE, reasons(&app)).await {
+        Ok(reasons) => reasons,
+        Err(_) => vec![format!("database: no answer within {PATIENCE:?}")],
+    };
+    if reasons.is_empty() {
+        HttpResponse::Ok().json(json!({"ready": true}))
+    } else {
+        HttpResponse::ServiceUnavailable().json(json!({"ready": false, "reasons": reasons}))
+    }
+}
+
+async fn reasons(app: &App) -> Vec<String> {
+    match store::pending_migrations(&app.pool).await {
+        Ok(pending) => pending
+            .into_iter()
+            .map(|name| format!("migrations: {name} is not applied"))
+            .collect(),
+        Err(error) => vec![format!("database: {error}")],
+    }
+}

@@ -1,0 +1,84 @@
+use std::fmt;
+
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use serde_json::json;
+use tracing::error;
+
+/// An error of the API, as RFC 9457 writes it.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    title: &'static str,
+    detail: String,
+}
+
+impl Problem {
+    /// There is no such thing.
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            title: "Not found",
+            detail: detail.into(),
+        }
+    }
+
+    /// The request makes no sense.
+    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            title: "Invalid request",
+            detail: detail.into(),
+        }
+    }
+
+    /// The token is missing or wrong.
+    pub(super) fn unauthorized() -> Self {
+        let detail = "Send the operator token: Authorization: Bearer <operator.token>".to_owned();
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            title: "Unauthorized",
+            detail,
+        }
+    }
+}
+
+impl From<crate::store::Error> for Problem {
+    fn from(error: crate::store::Error) -> Self {
+        error!(%error, "The API could not read the database");
+        let detail = "The database does not answer; the log says why.".to_owned();
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: "Database unavailable",
+            detail,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let body = json!({"title": self.title, "status": self.status.as_u16(), "detail": self.detail});
+        let mut response = HttpResponse::build(self.status);
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header(("WWW-Authenticate", "Bearer"));
+        }
+        response.content_type("application/problem+json").body(body.to_string())
+    }
+}
+
+impl actix_web::Responder for Problem {
+    type Body = actix_web::body::BoxBody;
+
+    fn respond_to(self, _: &actix_web::HttpRequest) -> HttpResponse {
+        self.error_response()
+    }
+}
