@@ -1,4 +1,4 @@
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tracing::{info, warn};
@@ -162,11 +162,6 @@ async fn plan_moments(app: &App) -> Result<()> {
         timers::plan(&app.pool, served.id, None, &served.rules.moments(), max_late).await?;
     }
     Ok(())
-}
-
-/// The folder a configuration without a file counts from.
-pub(super) fn here() -> PathBuf {
-    PathBuf::from(".")
 }
 
 /// A secret nobody has to remember.

@@ -11,4 +11,5 @@ mod house;
 mod marketplace_client;
 mod sandbox;
 mod scripts;
+mod service;
 mod webhook_sender;

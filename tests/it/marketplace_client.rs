@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use bellhop::{
+    config::brand::Brand,
     domain::ids::{ApplicationId, LocationId, Place},
     marketplace::{
-        brand::Brand,
         call::Call,
         calls::{
             billing, channels, hooks,
@@ -72,7 +72,7 @@ fn complete(bytes: &[u8]) -> bool {
         return false;
     };
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    length.is_none_or(|length| body.len() >= length.parse().expect("a length"))
+    length.is_none_or(|length| body.len() >= length.parse::<usize>().expect("a length"))
 }
 
 fn http(status: &str, headers: &str, body: &str) -> Answer {
@@ -83,7 +83,6 @@ fn http(status: &str, headers: &str, body: &str) -> Answer {
 fn client(base: &str, user_token: Option<&str>) -> Client {
     let base: url::Url = base.parse().expect("a URL");
     Client::new(Endpoint {
-        brand: Brand::Altegio,
         partner_base: base.clone(),
         billing_base: format!("{base}/billing").parse().expect("a URL"),
         api_base: format!("{base}/api/").parse().expect("a URL"),
@@ -312,7 +311,6 @@ async fn slowing_down_has_a_time_when_one_was_told() {
 #[test]
 fn a_client_is_refused_what_cannot_be_sent() {
     let endpoint = |base: &str, token: &str| Endpoint {
-        brand: Brand::Yclients,
         partner_base: base.parse().expect("a URL"),
         billing_base: base.parse().expect("a URL"),
         api_base: base.parse().expect("a URL"),

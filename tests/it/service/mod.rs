@@ -1,0 +1,4 @@
+//! The whole service: real HTTP, a real database, the sandbox for the marketplace.
+
+mod connecting;
+mod stage;
