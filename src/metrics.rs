@@ -78,6 +78,8 @@ metrics! {
     events_total: IntCounterVec["application", "kind", "source"];
     /// Time from an event's becoming durable to its being judged.
     event_lag_seconds: Histogram = SLOW_SECONDS;
+    /// Moments that have come and were not announced yet.
+    moments_due: IntGauge;
     /// Events judged, by the state they ended in.
     events_judged_total: IntCounterVec["application", "state"];
     /// Events nobody has judged yet.

@@ -16,6 +16,8 @@ pub struct Stats {
     pub discarded_last_day: BTreeMap<String, i64>,
     /// How late the oldest due job is.
     pub job_oldest_due_seconds: f64,
+    /// Moments that have come and are not announced yet.
+    pub moments_due: i64,
     /// Events nobody has judged.
     pub events_unprocessed: i64,
     /// Age of the oldest of them.
@@ -56,7 +58,8 @@ pub async fn read(pool: &PgPool) -> sqlx::Result<Stats> {
         select (select count(*) from inbox) as "unprocessed!",
                coalesce((select extract(epoch from now() - received_at)::float8 from inbox order by event_id limit 1), 0) as "oldest!",
                coalesce((select extract(epoch from now() - min(run_at))::float8 from lanes
-                         where run_at <= now() and leased_until is null), 0) as "due!"
+                         where run_at <= now() and leased_until is null), 0) as "due!",
+               (select count(*) from timers where due_at <= now() and fired_for is distinct from due_at) as "moments_due!"
         "#
     )
     .fetch_one(pool)
@@ -75,6 +78,7 @@ pub async fn read(pool: &PgPool) -> sqlx::Result<Stats> {
         jobs,
         discarded_last_day,
         job_oldest_due_seconds: waiting.due,
+        moments_due: waiting.moments_due,
         events_unprocessed: waiting.unprocessed,
         events_oldest_unprocessed_seconds: waiting.oldest,
         activation_oldest_seconds,

@@ -69,6 +69,7 @@ fn show(app: &App, stats: &Stats) {
             .set(discarded);
     }
     metrics.job_oldest_due_seconds.set(stats.job_oldest_due_seconds);
+    metrics.moments_due.set(stats.moments_due);
     metrics.events_unprocessed.set(stats.events_unprocessed);
     metrics
         .events_oldest_unprocessed_seconds
