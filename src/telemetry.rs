@@ -3,16 +3,24 @@
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::config::{Log, LogFormat};
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
 
-/// Starts logging to the standard error stream. A second call changes nothing.
-pub fn start(log: &Log) {
-    let filter = EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+/// Starts logging to the standard error stream; `filter` is a level or a list such as
+/// `info,bellhop=debug`. A second call changes nothing.
+pub fn start(form: Form, filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
     // A failure means that logging has been started already, as in tests.
-    let _ = match log.format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
-        LogFormat::Json => registry
+    let _ = match form {
+        Form::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
+        Form::Json => registry
             .with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr))
             .try_init(),
     };

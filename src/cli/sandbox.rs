@@ -5,9 +5,8 @@ use clap::{Args, ValueEnum};
 
 use super::{Misused, serve::stop_asked};
 use crate::{
-    config::{Log, LogFormat},
     sandbox::{Application, Brand, Limits, Options, Sandbox as Marketplace, Tariff, TariffOption},
-    telemetry,
+    telemetry::{self, Form},
 };
 
 #[derive(Args)]
@@ -63,10 +62,7 @@ pub(super) fn tariffs() -> Vec<Tariff> {
 
 impl Sandbox {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        telemetry::start(&Log {
-            format: LogFormat::Text,
-            filter: "info".to_owned(),
-        });
+        telemetry::start(Form::Text, "info");
         let brand = match self.brand {
             Played::Altegio => Brand::Altegio,
             Played::Yclients => Brand::Yclients,

@@ -9,7 +9,10 @@ use super::{
     ConfigFile,
     service::{Database, Service},
 };
-use crate::telemetry;
+use crate::{
+    config::LogFormat,
+    telemetry::{self, Form},
+};
 
 #[derive(Args)]
 pub(super) struct Serve {
@@ -23,7 +26,11 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self) -> Result<ExitCode> {
         let config = self.config.load()?;
-        telemetry::start(&config.log);
+        let form = match config.log.format {
+            LogFormat::Text => Form::Text,
+            LogFormat::Json => Form::Json,
+        };
+        telemetry::start(form, &config.log.filter);
         let public_url = config.server.public_url.clone();
         let database = Database::open(&config).await?;
         let service = match Service::start(config, &database.url, !self.no_migrate).await {

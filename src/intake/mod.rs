@@ -13,13 +13,15 @@ use std::{
 };
 
 use chrono::{NaiveDate, Utc};
-use sqlx::PgPool;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
     domain::event::State,
     metrics::Metrics,
-    store::events::{Delivery, Stored},
+    store::{
+        PgPool,
+        events::{Delivery, Stored},
+    },
 };
 
 /// A delivery in the queue, with the one who waits for it.

@@ -3,14 +3,16 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use sqlx::PgPool;
 use tokio::sync::{Notify, mpsc};
 use tracing::{error, warn};
 
 use super::{Settings, Unavailable, Waiting};
 use crate::{
     metrics::Metrics,
-    store::events::{self, Delivery, Stored},
+    store::{
+        self, PgPool,
+        events::{self, Delivery, Stored},
+    },
 };
 
 /// Deliveries in one statement.
@@ -110,7 +112,7 @@ async fn store_once(pool: &PgPool, settings: Settings, deliveries: &[Delivery]) 
     let window = i64::try_from(settings.duplicate_window.as_secs()).unwrap_or(i64::MAX);
     match tokio::time::timeout(settings.deadline, events::store(pool, deliveries, window)).await {
         Ok(Ok(stored)) => Ok(stored),
-        Ok(Err(sqlx::Error::Database(error))) => Err(Failed::Refused(error.to_string())),
+        Ok(Err(store::Error::Database(error))) => Err(Failed::Refused(error.to_string())),
         Ok(Err(error)) => Err(Failed::Away(error.to_string())),
         Err(_) => Err(Failed::Away(format!("no answer within {:?}", settings.deadline))),
     }

@@ -21,9 +21,6 @@ mod table;
 mod template;
 mod trigger;
 
-#[cfg(test)]
-mod tests;
-
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -131,3 +128,6 @@ impl RuleSet {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,14 +19,65 @@ pub(super) const SPA: i64 = 100_005;
 /// Its owner's data is not passed on, so nothing is signed.
 pub(super) const LOFT: i64 = 100_006;
 
-/// All locations of the story: number, name, time zone, country, currency.
-const PEOPLE: [(i64, &str, &str, (i64, &str), &str); 6] = [
-    (ANNA, "Studio Anna", "America/New_York", (7, "United States"), "USD"),
-    (MITTE, "Barber Bros Mitte", "Europe/Berlin", (49, "Germany"), "EUR"),
-    (NORD, "Barber Bros Nord", "Europe/Berlin", (49, "Germany"), "EUR"),
-    (NAILS, "Nail Corner", "Europe/Madrid", (34, "Spain"), "EUR"),
-    (SPA, "Spa Lagoon", "Asia/Dubai", (971, "Emirates"), "AED"),
-    (LOFT, "Hair Loft", "America/Sao_Paulo", (55, "Brazil"), "BRL"),
+/// A location of the story.
+struct Salon {
+    id: i64,
+    title: &'static str,
+    zone: &'static str,
+    country_id: i64,
+    country: &'static str,
+    currency: &'static str,
+}
+
+const SALONS: [Salon; 6] = [
+    Salon {
+        id: ANNA,
+        title: "Studio Anna",
+        zone: "America/New_York",
+        country_id: 7,
+        country: "United States",
+        currency: "USD",
+    },
+    Salon {
+        id: MITTE,
+        title: "Barber Bros Mitte",
+        zone: "Europe/Berlin",
+        country_id: 49,
+        country: "Germany",
+        currency: "EUR",
+    },
+    Salon {
+        id: NORD,
+        title: "Barber Bros Nord",
+        zone: "Europe/Berlin",
+        country_id: 49,
+        country: "Germany",
+        currency: "EUR",
+    },
+    Salon {
+        id: NAILS,
+        title: "Nail Corner",
+        zone: "Europe/Madrid",
+        country_id: 34,
+        country: "Spain",
+        currency: "EUR",
+    },
+    Salon {
+        id: SPA,
+        title: "Spa Lagoon",
+        zone: "Asia/Dubai",
+        country_id: 971,
+        country: "Emirates",
+        currency: "AED",
+    },
+    Salon {
+        id: LOFT,
+        title: "Hair Loft",
+        zone: "America/Sao_Paulo",
+        country_id: 55,
+        country: "Brazil",
+        currency: "BRL",
+    },
 ];
 
 pub(super) async fn tell(world: &World) -> Result<()> {
@@ -69,7 +120,15 @@ async fn connect(world: &World, locations: &[i64], shape: Shape, follow: bool) -
 }
 
 async fn first_day(world: &World) -> Result<()> {
-    for (id, title, zone, (country_id, country), currency) in PEOPLE {
+    for Salon {
+        id,
+        title,
+        zone,
+        country_id,
+        country,
+        currency,
+    } in SALONS
+    {
         let location = Location {
             title: title.to_owned(),
             email: format!("owner-{id}@salon.example"),

@@ -16,10 +16,10 @@ use crate::{
         sandbox::tariffs,
         service::{Database, Service, random_secret},
     },
-    config::{Config, Log, LogFormat},
+    config::Config,
     sandbox::{Application, Brand, Delivery, Limits, Options, Sandbox},
     store::{ageing, stats},
-    telemetry,
+    telemetry::{self, Form},
 };
 
 /// The application of the story.
@@ -37,10 +37,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn create(demo: &Demo) -> Result<Self> {
-        telemetry::start(&Log {
-            format: LogFormat::Text,
-            filter: if demo.verbose { "info" } else { "error" }.to_owned(),
-        });
+        telemetry::start(Form::Text, if demo.verbose { "info" } else { "error" });
         let folder = std::env::temp_dir().join(format!("bellhop-demo-{}", std::process::id()));
         // The server of the private cluster may run as another user, who has to get to its folder.
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;

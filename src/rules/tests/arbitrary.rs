@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Pieces of which rules are made, so that what is thrown together often parses.
+#[expect(clippy::too_many_lines, reason = "a list of pieces")]
 fn pieces() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
         "event",

@@ -155,6 +155,7 @@ fn words() {
     "##);
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of mistakes")]
 #[test]
 fn conditions() {
     let on = |on: &str, whens: &[&str]| {

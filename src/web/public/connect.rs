@@ -19,7 +19,7 @@ use crate::{
         ids::{ApplicationId, LocationId},
         signature::{progress_token, read_progress_token, sha256},
     },
-    store::{activations, events::Delivery},
+    store::{self, activations, events::Delivery},
 };
 
 /// The page may be followed for this long.
@@ -133,7 +133,7 @@ pub(super) async fn progress(app: web::Data<App>, path: web::Path<(i64, String)>
     }
 }
 
-async fn view(app: &App, served: &Served, locations: &[LocationId]) -> sqlx::Result<View> {
+async fn view(app: &App, served: &Served, locations: &[LocationId]) -> store::Result<View> {
     let rows: Vec<Row> = activations::of(&app.pool, served.id, locations)
         .await?
         .into_iter()

@@ -253,11 +253,11 @@ mod tests {
         );
         let up = one("src/store/events.rs", "\nuse crate::domain::Id;\nuse crate::web::Door;");
         assert!(
-            up.starts_with("3: store (floor 1) imports up from web (floor 4): "),
+            up.starts_with("3: store (floor 2) imports up from web (floor 5): "),
             "{up}"
         );
         let sideways = one("src/notify/email.rs", "fn f() { crate::rules::g() }");
-        assert!(sideways.contains("imports sideways from rules (floor 1)"), "{sideways}");
+        assert!(sideways.contains("imports sideways from rules (floor 2)"), "{sideways}");
         assert_eq!(found("src/main.rs", "fn main() { bellhop::cli::run() }"), [""; 0]);
         assert_eq!(found("src/cli/serve.rs", "use crate::main::x;").len(), 1);
     }
