@@ -102,10 +102,10 @@ fn days(count: u64) -> Duration {
 }
 
 fn name(location: i64) -> &'static str {
-    PEOPLE
+    SALONS
         .iter()
-        .find(|(id, ..)| *id == location)
-        .map_or("somebody", |(_, name, ..)| name)
+        .find(|salon| salon.id == location)
+        .map_or("somebody", |salon| salon.title)
 }
 
 async fn connect(world: &World, locations: &[i64], shape: Shape, follow: bool) -> Result<()> {
