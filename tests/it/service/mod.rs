@@ -1,5 +1,10 @@
 //! The whole service: real HTTP, a real database, the sandbox for the marketplace.
 
+mod api;
+mod budget;
 mod connecting;
+mod convergence;
+mod crash;
+mod jobs;
 mod rules;
 mod stage;
