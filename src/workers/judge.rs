@@ -259,6 +259,11 @@ async fn look_closer(tx: &mut PgTransaction<'_>, event: &Waiting, installation: 
             jobs::enqueue_once(tx, &NewJob::activation(event.place, priority, &ACTIVATE)).await?;
             activations::open(tx, event.place).await?;
         }
+        // A look at the status found a connection whose redirect never came.
+        Some(Fact::Pending { .. }) if event.source != Source::Activation && installation.status == Status::Pending => {
+            jobs::enqueue_once(tx, &NewJob::activation(event.place, Priority::Activation, &ACTIVATE)).await?;
+            activations::open(tx, event.place).await?;
+        }
         Some(Fact::PaymentReported { payment }) => {
             let expected = payment.id.map(|id| ExpectedPayment {
                 id,
