@@ -29,6 +29,7 @@ use crate::{
         error::Error,
     },
     store::{
+        self,
         activations::{self, Progress},
         events, installations,
         jobs::{Claimed, Outcome},
@@ -157,7 +158,7 @@ async fn after_activation(app: &App, served: &Served, job: &Claimed, line: &mut 
             let fact = Fact::Activated {
                 periods: Periods::default(),
             };
-            let drafts = vec![draft(job.place, fact, Source::Activation, Utc::now())];
+            let drafts = vec![draft(job.place, fact, Source::Activation, store::now(&app.pool).await?)];
             let done = Done {
                 drafts,
                 look_again: true,
