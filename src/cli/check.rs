@@ -30,7 +30,7 @@ impl Check {
         // Building reads the rules and prepares the clients; nothing is asked yet.
         let offline = "postgres://nobody@localhost/nothing";
         let database = if self.online {
-            Some(Database::open(&config).await?)
+            Some(Database::visit(&config).await?)
         } else {
             None
         };

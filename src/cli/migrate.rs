@@ -7,7 +7,7 @@ use crate::store;
 
 pub(super) async fn run(config: &ConfigFile) -> Result<ExitCode> {
     let config = config.load()?;
-    let database = Database::open(&config).await?;
+    let database = Database::visit(&config).await?;
     let pool = database.pool().await?;
     let pending = store::pending_migrations(&pool).await?;
     store::migrate(&pool).await.context("applying migrations")?;

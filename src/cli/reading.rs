@@ -132,7 +132,7 @@ impl Look {
     /// Opens the database, looks, and closes it.
     async fn at<T>(&self, look: impl AsyncFnOnce(&PgPool) -> Result<T>) -> Result<T> {
         let config = self.config.load()?;
-        let database = Database::open(&config).await?;
+        let database = Database::visit(&config).await?;
         let pool = database.pool().await?;
         let result = look(&pool).await;
         pool.close().await;

@@ -50,6 +50,21 @@ impl Database {
         })
     }
 
+    /// The same for a command that only looks: when a running service has the private cluster, beside it.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn visit(config: &Config) -> Result<Self> {
+        let data_dir = config.folder.join(&config.database.data_dir);
+        match config.database.url {
+            None if data_dir.exists() => match embedded::beside(&data_dir).await.map_err(Misused::of)? {
+                Some(url) => Ok(Self { url, private: None }),
+                None => Self::open(config).await,
+            },
+            None | Some(_) => Self::open(config).await,
+        }
+    }
+
     /// A pool for a command that only looks.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ mod server;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::process::Child;
 
@@ -89,11 +89,26 @@ pub async fn start(options: &Options) -> Result<Embedded, Error> {
     })
 }
 
+/// A connection URL of the server that another Bellhop keeps running in this folder, for who only wants to look.
+/// `None` when none runs.
+///
+/// # Errors
+/// When the folder cannot be used, or the server there does not get ready.
+pub async fn beside(data_dir: &Path) -> Result<Option<String>, Error> {
+    let folder = Folder::prepare(data_dir).await?;
+    Ok(server::adopt(&folder).await?.then(|| url_in(&folder)))
+}
+
+/// Role, database and port are spelt out so that no `PG…` variable changes them.
+fn url_in(folder: &Folder) -> String {
+    let host = percent_encoded(&folder.socket_folder().to_string_lossy());
+    format!("postgres:///{DATABASE}?host={host}&port={PORT}&user={SUPERUSER}&sslmode=disable")
+}
+
 impl Embedded {
-    /// A connection URL over the socket. Role, database and port are spelt out so that no `PG…` variable changes them.
+    /// A connection URL over the socket.
     pub fn url(&self) -> String {
-        let host = percent_encoded(&self.folder.socket_folder().to_string_lossy());
-        format!("postgres:///{DATABASE}?host={host}&port={PORT}&user={SUPERUSER}&sslmode=disable")
+        url_in(&self.folder)
     }
 
     /// Whether the server was already running, left behind by a Bellhop that was killed.

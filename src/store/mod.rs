@@ -29,6 +29,7 @@ pub mod timers;
 
 use std::{str::FromStr, time::Duration};
 
+use chrono::{DateTime, Utc};
 /// What other rooms may name of sqlx: they pass these on, and write no SQL.
 pub use sqlx::{Error, PgPool, PgTransaction, Result, migrate::MigrateError};
 use sqlx::{
@@ -58,6 +59,17 @@ pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<
 pub async fn ping(pool: &PgPool) -> sqlx::Result<i32> {
     sqlx::query_scalar!(r#"select current_setting('server_version_num')::int as "version!""#)
         .fetch_one(pool)
+        .await
+}
+
+/// The one clock of stored facts. Machines disagree about the time, and what was learnt when decides
+/// what is out of date.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn now(executor: impl sqlx::PgExecutor<'_>) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+        .fetch_one(executor)
         .await
 }
 
