@@ -7,6 +7,7 @@
 )]
 
 mod dashboards;
+mod docs;
 mod embedded;
 mod house;
 mod marketplace_client;
