@@ -2,4 +2,5 @@
 
 mod connecting;
 mod payloads;
+mod rules;
 mod stage;
