@@ -1,5 +1,6 @@
 //! The whole service: real HTTP, a real database, the sandbox for the marketplace.
 
 mod connecting;
+mod doors;
 mod payloads;
 mod stage;
