@@ -89,6 +89,7 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     let mut renew = tokio::time::interval(app.config.jobs.lease / 3);
     renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     while !*stopped.borrow() {
+        app.metrics.stepped("executor");
         let mut pause = app.config.jobs.poll;
         let free = limit - tasks.len();
         if free > 0 {
@@ -98,7 +99,6 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
             };
             match claim(&app, lowest, wanted).await {
                 Ok(claimed) => {
-                    app.metrics.stepped("executor");
                     let more = claimed.len() == wanted;
                     for job in claimed {
                         tasks.spawn(work(Arc::clone(&app), job));
