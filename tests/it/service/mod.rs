@@ -2,5 +2,6 @@
 
 mod connecting;
 mod doors;
+mod pages;
 mod payloads;
 mod stage;
