@@ -2,6 +2,7 @@
 
 mod connecting;
 mod doors;
+mod pages;
 mod payloads;
 mod rules;
 mod stage;
