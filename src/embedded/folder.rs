@@ -19,6 +19,8 @@ use super::error::Error;
 
 /// `sockaddr_un.sun_path` less its closing zero.
 const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+/// What the folder of the socket is called.
+pub(super) const SOCKET_FOLDER: &str = "socket";
 /// Folders in the making carry this and the maker's process id.
 const HALF_MADE: &str = "initdb-";
 
@@ -61,7 +63,7 @@ impl Folder {
     }
 
     pub(super) fn socket_folder(&self) -> PathBuf {
-        self.root.join("socket")
+        self.root.join(SOCKET_FOLDER)
     }
 
     /// The name is fixed by PostgreSQL and the port.

@@ -14,7 +14,7 @@ mod server;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::process::Child;
 
@@ -90,10 +90,9 @@ pub async fn start(options: &Options) -> Result<Embedded, Error> {
 }
 
 impl Embedded {
-    /// A connection URL over the socket. Role, database and port are spelt out so that no `PG…` variable changes them.
+    /// A connection URL over the socket.
     pub fn url(&self) -> String {
-        let host = percent_encoded(&self.folder.socket_folder().to_string_lossy());
-        format!("postgres:///{DATABASE}?host={host}&port={PORT}&user={SUPERUSER}&sslmode=disable")
+        url_of(self.folder.root())
     }
 
     /// Whether the server was already running, left behind by a Bellhop that was killed.
@@ -115,6 +114,13 @@ impl Embedded {
         }
         Ok(())
     }
+}
+
+/// The connection URL of the server in a data folder, for who only wants to look while another Bellhop owns the
+/// folder ([`Error::Owned`]). Role, database and port are spelt out so that no `PG…` variable changes them.
+pub fn url_of(data_dir: &Path) -> String {
+    let host = percent_encoded(&data_dir.join(folder::SOCKET_FOLDER).to_string_lossy());
+    format!("postgres:///{DATABASE}?host={host}&port={PORT}&user={SUPERUSER}&sslmode=disable")
 }
 
 /// Not the form encoding of the `url` crate: libpq, and so `psql`, would read its `+` as a plus.
