@@ -66,7 +66,7 @@ fn build(config: Config, url: &str) -> Result<App> {
 }
 
 async fn online(config: Config) -> Result<Findings> {
-    let database = Database::join(&config).await?;
+    let database = Database::visit(&config).await?;
     let found = match build(config, &database.url) {
         Ok(app) => {
             let found = ask(&app).await;

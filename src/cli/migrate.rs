@@ -7,7 +7,7 @@ use crate::store::{self, PgPool};
 
 pub(super) async fn run(config: &ConfigFile) -> Result<ExitCode> {
     let config = config.load()?;
-    let database = Database::join(&config).await?;
+    let database = Database::visit(&config).await?;
     let applied = database
         .with_pool(async |pool: &PgPool| {
             let pending = store::pending_migrations(pool).await?;

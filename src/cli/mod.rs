@@ -65,6 +65,13 @@ enum Command {
 #[derive(Debug)]
 pub struct Misused(pub String);
 
+impl Misused {
+    /// A mistake that another room has described.
+    fn of(error: impl fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl fmt::Display for Misused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -62,7 +62,7 @@ pub(super) fn tariffs() -> Vec<Tariff> {
 
 impl Sandbox {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        telemetry::start(Form::Text, "info");
+        telemetry::start(Form::Text, "info,actix_server=warn");
         let brand = match self.brand {
             Played::Altegio => Brand::Altegio,
             Played::Yclients => Brand::Yclients,

@@ -27,12 +27,19 @@ impl Database {
     /// When the private cluster does not start.
     pub async fn open(config: &Config) -> Result<Self> {
         if let Some(url) = &config.database.url {
-            return Ok(Self::elsewhere(url.expose().to_owned()));
+            return Ok(Self {
+                url: url.expose().to_owned(),
+                private: None,
+            });
         }
-        let options = private_cluster(config);
-        let private = embedded::start(&options)
-            .await
-            .map_err(|error| Misused(error.to_string()))?;
+        let options = embedded::Options {
+            data_dir: data_dir(config),
+            bin_dir: config.postgres_bin_dir(),
+            search_path: Config::search_path(),
+            durable: true,
+            settings: Vec::new(),
+        };
+        let private = embedded::start(&options).await.map_err(Misused::of)?;
         info!(data_dir = %options.data_dir.display(), adopted = private.adopted(), "The private PostgreSQL runs");
         Ok(Self {
             url: private.url(),
@@ -40,26 +47,19 @@ impl Database {
         })
     }
 
-    /// The same for a command that may run beside a service: a private cluster that a service has is used
-    /// together with it.
-    pub(super) async fn join(config: &Config) -> Result<Self> {
-        if config.database.url.is_some() {
-            return Self::open(config).await;
+    /// The same for a command that only looks: when a running service has the private cluster, beside it.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn visit(config: &Config) -> Result<Self> {
+        let data_dir = data_dir(config);
+        match config.database.url {
+            None if data_dir.exists() => match embedded::beside(&data_dir).await.map_err(Misused::of)? {
+                Some(url) => Ok(Self { url, private: None }),
+                None => Self::open(config).await,
+            },
+            None | Some(_) => Self::open(config).await,
         }
-        let options = private_cluster(config);
-        match embedded::start(&options).await {
-            Ok(private) => Ok(Self {
-                url: private.url(),
-                private: Some(private),
-            }),
-            Err(embedded::Error::Owned { .. }) => Ok(Self::elsewhere(embedded::url_of(&options.data_dir))),
-            Err(error) => Err(Misused(error.to_string()).into()),
-        }
-    }
-
-    /// One that somebody else starts and stops.
-    fn elsewhere(url: String) -> Self {
-        Self { url, private: None }
     }
 
     /// Does something with a few connections, and closes it, however that ends.
@@ -88,17 +88,6 @@ impl Database {
             Some(private) => private.stop().await.context("stopping the private PostgreSQL"),
             None => Ok(()),
         }
-    }
-}
-
-/// Where the private cluster of a configuration is, and how it runs.
-fn private_cluster(config: &Config) -> embedded::Options {
-    embedded::Options {
-        data_dir: data_dir(config),
-        bin_dir: config.postgres_bin_dir(),
-        search_path: Config::search_path(),
-        durable: true,
-        settings: Vec::new(),
     }
 }
 

@@ -253,7 +253,7 @@ impl Default for Log {
     fn default() -> Self {
         Self {
             format: LogFormat::Text,
-            filter: "info".to_owned(),
+            filter: "info,actix_server=warn,sqlx=warn".to_owned(),
         }
     }
 }

@@ -19,8 +19,6 @@ use super::error::Error;
 
 /// `sockaddr_un.sun_path` less its closing zero.
 const SOCKET_PATH_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
-/// What the folder of the socket is called.
-pub(super) const SOCKET_FOLDER: &str = "socket";
 /// Folders in the making carry this and the maker's process id.
 const HALF_MADE: &str = "initdb-";
 
@@ -63,7 +61,7 @@ impl Folder {
     }
 
     pub(super) fn socket_folder(&self) -> PathBuf {
-        self.root.join(SOCKET_FOLDER)
+        self.root.join("socket")
     }
 
     /// The name is fixed by PostgreSQL and the port.

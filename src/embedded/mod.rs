@@ -89,10 +89,26 @@ pub async fn start(options: &Options) -> Result<Embedded, Error> {
     })
 }
 
+/// A connection URL of the server that another Bellhop keeps running in this folder, for who only wants to look.
+/// `None` when none runs.
+///
+/// # Errors
+/// When the folder cannot be used, or the server there does not get ready.
+pub async fn beside(data_dir: &Path) -> Result<Option<String>, Error> {
+    let folder = Folder::prepare(data_dir).await?;
+    Ok(server::adopt(&folder).await?.then(|| url_in(&folder)))
+}
+
+/// Role, database and port are spelt out so that no `PG…` variable changes them.
+fn url_in(folder: &Folder) -> String {
+    let host = percent_encoded(&folder.socket_folder().to_string_lossy());
+    format!("postgres:///{DATABASE}?host={host}&port={PORT}&user={SUPERUSER}&sslmode=disable")
+}
+
 impl Embedded {
     /// A connection URL over the socket.
     pub fn url(&self) -> String {
-        url_of(self.folder.root())
+        url_in(&self.folder)
     }
 
     /// Whether the server was already running, left behind by a Bellhop that was killed.
@@ -114,13 +130,6 @@ impl Embedded {
         }
         Ok(())
     }
-}
-
-/// The connection URL of the server in a data folder, for who only wants to look while another Bellhop owns the
-/// folder ([`Error::Owned`]). Role, database and port are spelt out so that no `PG…` variable changes them.
-pub fn url_of(data_dir: &Path) -> String {
-    let host = percent_encoded(&data_dir.join(folder::SOCKET_FOLDER).to_string_lossy());
-    format!("postgres:///{DATABASE}?host={host}&port={PORT}&user={SUPERUSER}&sslmode=disable")
 }
 
 /// Not the form encoding of the `url` crate: libpq, and so `psql`, would read its `+` as a plus.

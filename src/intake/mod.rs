@@ -133,7 +133,7 @@ impl Intake {
     }
 
     async fn store_all(&self, deliveries: Vec<Delivery>) -> Result<Vec<Accepted>, Unavailable> {
-        let mut answers = Vec::with_capacity(deliveries.len());
+        let mut answers: Vec<Option<oneshot::Receiver<_>>> = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             let genuine = delivery.verdict == State::Received;
             if !genuine && self.refused_today.next(Utc::now().date_naive()) >= self.settings.quarantine_per_day {
@@ -141,9 +141,14 @@ impl Intake {
                 continue;
             }
             let (answer, answered) = oneshot::channel();
-            self.queue
-                .try_send(Waiting { delivery, answer })
-                .map_err(|_| Unavailable)?;
+            let waiting = Waiting { delivery, answer };
+            // A full queue turns a request away at once, but not half of it: a long list waits for
+            // room, so that one that is longer than the queue can be taken at all.
+            if answers.iter().any(Option::is_some) {
+                self.queue.send(waiting).await.map_err(|_| Unavailable)?;
+            } else {
+                self.queue.try_send(waiting).map_err(|_| Unavailable)?;
+            }
             self.metrics.intake_queued.inc();
             answers.push(Some(answered));
         }

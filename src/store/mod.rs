@@ -29,6 +29,7 @@ pub mod timers;
 
 use std::{str::FromStr, time::Duration};
 
+use chrono::{DateTime, Utc};
 use sqlx::{
     ConnectOptions, Connection,
     migrate::{Migrate, Migrator},
@@ -64,6 +65,17 @@ pub async fn ping(pool: &PgPool) -> sqlx::Result<i32> {
         .await?;
     connection.close().await?;
     Ok(version)
+}
+
+/// The one clock of stored facts. Machines disagree about the time, and what was learnt when decides
+/// what is out of date.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn now(executor: impl sqlx::PgExecutor<'_>) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+        .fetch_one(executor)
+        .await
 }
 
 /// Applies what is missing. Several processes may do this at once; one does the work.

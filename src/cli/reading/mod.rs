@@ -47,7 +47,7 @@ impl Look {
             ))
             .into());
         }
-        let database = Database::join(&config).await?;
+        let database = Database::visit(&config).await?;
         database
             .with_pool(async |pool: &PgPool| look(pool).await.map_err(explained))
             .await

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use tracing::warn;
 
@@ -144,15 +144,21 @@ async fn view(app: &App, served: &Served, locations: &[LocationId]) -> store::Re
             progress: activation.progress,
             continue_url: served.continue_url(activation.location_id),
             card_url: served.account.brand.card_url(activation.location_id.0, served.id.0),
-            ends_at: activation
-                .pending_since
-                .map(|since| since + app.config.activation.limit),
+            ends_at: activation.pending_since.map(|since| deadline(app, since)),
         })
         .collect();
     Ok(View {
         rows,
         refresh: Duration::from_secs(2),
     })
+}
+
+/// What the documents promise, as long as that lies ahead; then the last moment at which the
+/// marketplace still takes it (contract 8).
+fn deadline(app: &App, since: DateTime<Utc>) -> DateTime<Utc> {
+    let clocks = &app.config.activation;
+    let safe = since + clocks.safe;
+    if safe > Utc::now() { safe } else { since + clocks.limit }
 }
 
 /// `HEAD` of the registration address: some probes send it. Changes nothing.

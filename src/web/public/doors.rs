@@ -1,6 +1,8 @@
 //! The doors of the marketplace: webhooks and lifecycle callbacks. A 2xx means durable; 503 means
 //! not; nothing genuine gets a 4xx.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde_json::{Value, json};
 
@@ -12,6 +14,9 @@ use crate::{
         signature::{application_hook_key, hook_key, same_secret},
     },
 };
+
+/// A body that has not arrived by then will not: the sender has given up (contract 7.3).
+const BODY_WITHIN: Duration = Duration::from_secs(20);
 
 /// `POST /apps/{application_id}/callback`
 pub(super) async fn callback(
@@ -81,10 +86,17 @@ async fn take(
     request: &HttpRequest,
     body: web::Payload,
 ) -> HttpResponse {
-    let body = match body.to_bytes_limited(app.config.server.body_limit).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return answer(StatusCode::BAD_REQUEST, "the body broke off"),
-        Err(_) => return answer(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+    let body = tokio::time::timeout(BODY_WITHIN, body.to_bytes_limited(app.config.server.body_limit));
+    let body = match body.await {
+        Ok(Ok(Ok(body))) => body,
+        Ok(Ok(Err(_))) => return answer(StatusCode::BAD_REQUEST, "the body broke off"),
+        Ok(Err(_)) => return answer(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        Err(_) => {
+            return answer(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the body did not arrive; please send it again",
+            );
+        }
     };
     let served = app.served(application_id);
     let hook_id = header(request, "x-hook-id").filter(|id| !id.trim().is_empty());
@@ -94,6 +106,7 @@ async fn take(
         key,
         ours: served.is_some(),
         partner_token: served.map_or("", |served| served.partner_token()),
+        tokens: app.all_served().map(|served| served.partner_token()).collect(),
         signature_key: served.map_or("", |served| served.signature_key()),
         accept_unverified: served.is_some_and(|served| served.config.accept_unverified),
         headers: kept_headers(request),

@@ -29,6 +29,7 @@ use crate::{
         error::Error,
     },
     store::{
+        self,
         activations::{self, Progress},
         events, installations,
         jobs::{Claimed, Outcome},
@@ -56,13 +57,14 @@ pub(super) async fn run(
     line: &mut Line<'_>,
     by_hand: bool,
 ) -> Result<Done, Failure> {
-    let Some(seen) = observe(app, job.place, line).await? else {
-        return Ok(Done::of(outcome::retry(
-            &app.config.jobs,
-            job,
-            None,
-            "the marketplace answered with a status word nobody knows",
-        )));
+    let seen = match observe(app, job.place, line).await {
+        Ok(Some(seen)) => seen,
+        Ok(None) => {
+            let error = "the marketplace answered with a status word nobody knows";
+            return Ok(Done::of(soon(outcome::retry(&app.config.jobs, job, None, error))));
+        }
+        Err(Failure::Call(error)) => return Ok(not_seen(app, job, &error)),
+        Err(failure) => return Err(failure),
     };
     match seen.status {
         Status::Uninstalled => not_connected(app, job, &seen).await,
@@ -73,16 +75,68 @@ pub(super) async fn run(
 
 async fn not_connected(app: &App, job: &Claimed, seen: &Observation) -> Result<Done, Failure> {
     let drafts = differences(app, job.place, seen, Source::Activation, None).await?;
-    let done = if drafts.is_empty() && job.attempt < EARLY_LOOKS {
+    if drafts.is_empty() && job.attempt < EARLY_LOOKS {
         let error = "the marketplace does not show the connection yet".to_owned();
-        Done::of(Outcome::Retry {
-            after: app.config.jobs.backoff,
-            error,
-        })
-    } else {
-        Done::of(Outcome::Done(json!({"status": seen.status})))
+        let after = app.config.jobs.backoff;
+        return Ok(Done::of(Outcome::Retry { after, error }));
+    }
+    // A link that was not activated in time is cleaned up without a word (contract 8).
+    let noted = activations::of(&app.pool, job.place.application_id, &[job.place.location_id]).await?;
+    let waited = noted
+        .first()
+        .and_then(|activation| activation.pending_since)
+        .and_then(|since| (seen.observed_at - since).to_std().ok());
+    let progress = match waited {
+        Some(waited) if waited >= app.config.activation.limit => Progress::Expired,
+        Some(_) | None => Progress::NotConnected,
     };
-    Ok(Done { drafts, ..done }.noting(Progress::NotConnected, None, None))
+    let done = Done {
+        drafts,
+        ..Done::of(Outcome::Done(json!({"status": seen.status})))
+    };
+    Ok(done.noting(progress, None, None))
+}
+
+/// The status could not be read, so nothing is known and nothing is given up. A refusal is a mistake
+/// in the configuration, which people mend; then everything goes on.
+fn not_seen(app: &App, job: &Claimed, error: &Error) -> Done {
+    let text = error.to_string();
+    let outcome = match error {
+        Error::Throttled { .. } => outcome::of(&app.config.jobs, job, &Failure::Call(error.clone())),
+        _ => outcome::retry(&app.config.jobs, job, None, &text),
+    };
+    let done = Done::of(soon(outcome));
+    if refused(error) {
+        return done.noting(Progress::Failed, Some(text), None);
+    }
+    done
+}
+
+/// The marketplace said no, as opposed to nothing.
+fn refused(error: &Error) -> bool {
+    match error {
+        Error::Unauthorized { .. }
+        | Error::Forbidden { .. }
+        | Error::NotFound { .. }
+        | Error::Invalid { .. }
+        | Error::Rejected { .. } => true,
+        Error::Unavailable { .. } | Error::Throttled { .. } | Error::Unknown { .. } | Error::Fault { .. } => false,
+    }
+}
+
+/// Waits are short: the clock of a connection counts hours.
+fn soon(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Retry { after, error } => Outcome::Retry {
+            after: after.min(LONGEST_WAIT),
+            error,
+        },
+        Outcome::Snooze { after, reason } => Outcome::Snooze {
+            after: after.min(LONGEST_WAIT),
+            reason,
+        },
+        Outcome::Done(_) | Outcome::Discard(_) => outcome,
+    }
 }
 
 async fn pending(
@@ -125,10 +179,11 @@ async fn pending(
 }
 
 /// The clocks count from the consent. When the marketplace says a time that makes sense, it counts;
-/// its zone is not certain, so one in the future does not.
+/// its zone is not certain, so one in the future does not. The later of two is of the newer link.
 fn pending_since(noted: Option<DateTime<Utc>>, seen: &Observation) -> DateTime<Utc> {
     let sensible = |at: &DateTime<Utc>| *at <= seen.observed_at && seen.observed_at - *at < TimeDelta::hours(12);
-    noted.or(seen.created_at.filter(sensible)).unwrap_or(seen.observed_at)
+    let created = seen.created_at.filter(sensible);
+    noted.max(created).unwrap_or(seen.observed_at)
 }
 
 /// What was seen is written before anything is called: after a crash it is known that it was begun.
@@ -157,7 +212,7 @@ async fn after_activation(app: &App, served: &Served, job: &Claimed, line: &mut 
             let fact = Fact::Activated {
                 periods: Periods::default(),
             };
-            let drafts = vec![draft(job.place, fact, Source::Activation, Utc::now())];
+            let drafts = vec![draft(job.place, fact, Source::Activation, store::now(&app.pool).await?)];
             let done = Done {
                 drafts,
                 look_again: true,
@@ -230,22 +285,11 @@ fn not_activated(app: &App, job: &Claimed, error: &Error, waited: Duration) -> D
         let done = Done::of(Outcome::Done(json!({"status": "expired", "error": text})));
         return done.noting(Progress::Expired, Some(text), None);
     }
-    let outcome = match outcome::retry(&app.config.jobs, job, None, &text) {
-        Outcome::Retry { after, error } => Outcome::Retry {
-            after: after.min(LONGEST_WAIT),
-            error,
-        },
-        other => other,
-    };
-    let progress = match error {
-        Error::Unauthorized { .. }
-        | Error::Forbidden { .. }
-        | Error::NotFound { .. }
-        | Error::Invalid { .. }
-        | Error::Rejected { .. } => Progress::Failed,
-        Error::Unavailable { .. } | Error::Throttled { .. } | Error::Unknown { .. } | Error::Fault { .. } => {
-            Progress::Activating
-        }
+    let outcome = soon(outcome::retry(&app.config.jobs, job, None, &text));
+    let progress = if refused(error) {
+        Progress::Failed
+    } else {
+        Progress::Activating
     };
     Done::of(outcome).noting(progress, Some(text), None)
 }

@@ -18,7 +18,7 @@ use crate::{
     },
     marketplace::calls,
     store::{
-        installations,
+        self, installations,
         jobs::{Claimed, Outcome},
     },
 };
@@ -58,16 +58,22 @@ pub(super) async fn run(
 
 /// Asks the marketplace (M6). `None` when it uses a word we do not know.
 pub(super) async fn observe(app: &App, place: Place, line: &mut Line<'_>) -> Result<Option<Observation>, Failure> {
-    let observed_at = Utc::now();
+    let observed_at = store::now(&app.pool).await?;
     let status = line.send(&calls::installation::status(place)).await?;
-    Ok(status.observation(zone(app, place).await?, observed_at))
+    let zone = zone(app, place).await?;
+    let seen = status.observation(zone.unwrap_or(Tz::UTC), observed_at);
+    // Without its zone the date of the consent may be wrong by half a day, and clocks count from it.
+    Ok(seen.map(|seen| Observation {
+        created_at: seen.created_at.filter(|_| zone.is_some()),
+        ..seen
+    }))
 }
 
 /// Dates of payments are local and carry no offset (contract 5).
-async fn zone(app: &App, place: Place) -> Result<Tz, Failure> {
+async fn zone(app: &App, place: Place) -> Result<Option<Tz>, Failure> {
     let location = installations::location(&app.pool, place).await?;
     let name = location.and_then(|location| location.timezone_name);
-    Ok(name.and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC))
+    Ok(name.and_then(|name| name.parse().ok()))
 }
 
 /// What an observation says that we do not know yet, as events on their way to the inbox.

@@ -1,4 +1,6 @@
 //! The whole service: real HTTP, a real database, the sandbox for the marketplace.
 
 mod connecting;
+mod payloads;
+mod rules;
 mod stage;

@@ -13,7 +13,9 @@ use bellhop::{
         ids::{ApplicationId, LocationId, Place},
         signature::hook_key,
     },
-    sandbox::{Application, Brand, Connect, Connected, Delivery, Location, Options, Sandbox, Tariff, TariffOption},
+    sandbox::{
+        Application, Brand, Connect, Connected, Delivery, Location, Options, Received, Sandbox, Tariff, TariffOption,
+    },
     store::ageing,
 };
 use serde_json::Value;
@@ -45,6 +47,17 @@ impl Stage {
 
     /// The same with other terms of the sandbox, and with more configuration.
     pub(crate) async fn set_with(pool: PgPool, rules: &str, terms: impl FnOnce(&mut Options), more: &str) -> Self {
+        let last = "rules = [\"rules.toml\"]";
+        Self::set_edited(pool, rules, terms, &[(last, &format!("{last}\n{more}"))]).await
+    }
+
+    /// The same with other lines in place of some of the configuration.
+    pub(crate) async fn set_edited(
+        pool: PgPool,
+        rules: &str,
+        terms: impl FnOnce(&mut Options),
+        edits: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut options = Options::new(TOKEN, Brand::Altegio);
         options.delivery = Delivery::immediate();
@@ -56,7 +69,11 @@ impl Stage {
             rules.replace("{sandbox}", &sandbox.url()),
         )
         .expect("written");
-        let config = configuration(&sandbox, more);
+        let mut config = configuration(&sandbox);
+        for (line, other) in edits {
+            assert!(config.contains(line), "no such line: {line}");
+            config = config.replacen(line, other, 1);
+        }
         let service = start(&config, folder.path(), &pool).await;
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -290,10 +307,40 @@ impl Stage {
         stage
     }
 
-    /// Ends the scene: nothing may be stuck, leased or unexplained.
-    pub(crate) async fn end(self) {
-        self.settled().await;
-        let odd: Vec<String> = sqlx::query_scalar(
+    /// All events as `location kind source state reason`, oldest first; `-` without a location.
+    pub(crate) async fn all_events(&self) -> Vec<String> {
+        let page = self.api("events?limit=500").await;
+        let line = |item: &Value| {
+            let location = item["location_id"].as_i64().map_or("-".to_owned(), |id| id.to_string());
+            let words = ["kind", "source", "state", "reason"].map(|key| item[key].as_str().unwrap_or(""));
+            format!("{location} {}", words.join(" ")).trim_end().to_owned()
+        };
+        let mut lines: Vec<String> = page["items"].as_array().expect("a list").iter().map(line).collect();
+        lines.reverse();
+        lines
+    }
+
+    /// How often the marketplace was asked to do something.
+    pub(crate) async fn called(&self, call: &str) -> u64 {
+        self.sandbox.calls().await.count(call)
+    }
+
+    /// Asks again and again until it is so.
+    pub(crate) async fn until(&self, what: &str, so: impl AsyncFn() -> bool) {
+        let began = Instant::now();
+        while !so().await {
+            assert!(
+                began.elapsed() < PATIENCE,
+                "never came: {what}; {:?} {:?}",
+                self.odd().await,
+                self.stuck().await
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn odd(&self) -> Vec<String> {
+        sqlx::query_scalar(
             "select 'lease ' || name from lanes where leased_by is not null
              union all select 'lane without jobs ' || name from lanes l where not exists (select from jobs where lane_id = l.id)
              union all select 'job without lane ' || id from jobs j where not exists (select from lanes where id = j.lane_id)
@@ -303,10 +350,53 @@ impl Stage {
         )
         .fetch_all(&self.pool)
         .await
-        .expect("invariants");
-        assert_eq!(odd, [""; 0]);
+        .expect("invariants")
+    }
+
+    /// Ends the scene: nothing may be stuck, leased or unexplained.
+    pub(crate) async fn end(self) {
+        // What is tried again later may just have begun again.
+        self.until("the end", async || {
+            self.settled().await;
+            self.odd().await.is_empty()
+        })
+        .await;
         self.service.stop().await;
         self.sandbox.stop().await;
+    }
+
+    /// Another process's worth of service on the same database.
+    pub(crate) async fn another(&self) -> Service {
+        start(&self.config, self.folder.path(), &self.pool).await
+    }
+
+    /// Nobody is at home for a while; whoever comes back has these rules. What the sandbox tells
+    /// meanwhile is lost.
+    pub(crate) async fn away(self, time: Duration, rules: &str) -> Self {
+        self.settled().await;
+        self.service.stop().await;
+        ageing::age(&self.pool, i64::try_from(time.as_secs()).expect("not that long"))
+            .await
+            .expect("aged");
+        self.sandbox.advance(time).await.expect("time passes");
+        let rules = rules.replace("{sandbox}", &self.sandbox.url());
+        std::fs::write(self.folder.path().join("rules.toml"), rules).expect("written");
+        let service = start(&self.config, self.folder.path(), &self.pool).await;
+        let stage = Self { service, ..self };
+        stage.tell_the_sandbox().await;
+        stage
+    }
+
+    /// The requests that one of the sandbox's inboxes took, oldest first.
+    pub(crate) async fn inbox(&self, name: &str) -> Vec<Received> {
+        let all = self.sandbox.inbox().await;
+        all.into_iter().filter(|received| received.name == name).collect()
+    }
+
+    /// Everything about the newest job of a location.
+    pub(crate) async fn last_job(&self, location: i64) -> Value {
+        let page = self.api(&format!("jobs?location={location}&limit=1")).await;
+        self.api(&format!("jobs/{}", page["items"][0]["id"])).await
     }
 }
 
@@ -321,7 +411,7 @@ pub(crate) fn days(count: u64) -> Duration {
     Duration::from_secs(count * 24 * 60 * 60)
 }
 
-fn configuration(sandbox: &Sandbox, more: &str) -> String {
+fn configuration(sandbox: &Sandbox) -> String {
     let url = sandbox.url();
     let smtp = sandbox.smtp_addr().expect("a mailbox").port();
     format!(
@@ -360,7 +450,6 @@ fn configuration(sandbox: &Sandbox, more: &str) -> String {
         account = "main"
         name = "Example app"
         rules = ["rules.toml"]
-        {more}
         "#
     )
 }
