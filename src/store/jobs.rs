@@ -37,7 +37,7 @@ impl<'a> NewJob<'a> {
     pub fn activation(place: Place, priority: Priority, action: &'a Action) -> Self {
         Self {
             place,
-            lane: "activation",
+            lane: ACTIVATION_LANE,
             priority,
             action,
             step: None,
@@ -49,7 +49,7 @@ impl<'a> NewJob<'a> {
     pub fn look(place: Place, action: &'a Action) -> Self {
         Self {
             place,
-            lane: "status",
+            lane: STATUS_LANE,
             priority: action.priority(),
             action,
             step: None,
@@ -57,6 +57,12 @@ impl<'a> NewJob<'a> {
         }
     }
 }
+
+/// Rules have lanes of their own under their names, which have no dots.
+const ACTIVATION_LANE: &str = "connection.activation";
+
+/// Likewise.
+const STATUS_LANE: &str = "connection.status";
 
 /// Starts of an activation: with the waits between them they outlast its limit of hours.
 const ACTIVATION_ATTEMPTS: i32 = 500;
@@ -167,6 +173,8 @@ pub struct Claimed {
     pub step: i16,
     /// The name of the step.
     pub step_id: Option<String>,
+    /// How urgent its lane is.
+    pub priority: Priority,
     /// What to do.
     pub params: Value,
     /// The fence: which attempt this is, from 1.
@@ -175,20 +183,31 @@ pub struct Claimed {
     pub max_attempts: i32,
 }
 
+/// Whose lanes a worker leases, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Hands<'a> {
+    /// Its name.
+    pub worker: &'a str,
+    /// For how long.
+    pub lease: Duration,
+    /// Nothing less urgent than this.
+    pub lowest: Priority,
+}
+
 /// Leases up to `limit` lanes that are due, and starts the first job of each. A lane whose lease ran
 /// out is due again: its worker died, and the attempt that was open is closed as lost.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn claim(pool: &PgPool, worker: &str, lease: Duration, limit: i64) -> sqlx::Result<Vec<Claimed>> {
+pub async fn claim(pool: &PgPool, hands: Hands<'_>, limit: i64) -> sqlx::Result<Vec<Claimed>> {
     let rows = sqlx::query!(
         r#"
         with due as (
-            select id from lanes
-            where run_at <= now() and (leased_until is null or leased_until < now())
+            select id, priority from lanes
+            where run_at <= now() and (leased_until is null or leased_until < now()) and priority <= $4
             order by priority, run_at limit $3 for update skip locked
         ), heads as (
-            select j.id, j.lane_id, j.attempts, j.state from due
+            select j.id, j.lane_id, j.attempts, j.state, due.priority from due
             cross join lateral (select * from jobs where lane_id = due.id order by id limit 1) j
         ), leased as (
             update lanes set leased_by = $1, leased_until = now() + make_interval(secs => $2)
@@ -199,15 +218,16 @@ pub async fn claim(pool: &PgPool, worker: &str, lease: Duration, limit: i64) -> 
         ), started as (
             update jobs j set state = 'running', attempts = j.attempts + 1 from heads h where j.id = h.id
             returning j.id, j.lane_id, j.application_id, j.location_id, j.firing_id, j.rule, j.step, j.step_id, j.params,
-                      j.attempts, j.max_attempts
+                      j.attempts, j.max_attempts, h.priority
         ), noted as (
             insert into attempts (job_id, attempt, worker) select id, attempts, $1 from started
         )
         select * from started order by id
         "#,
-        worker,
-        lease.as_secs_f64(),
-        limit
+        hands.worker,
+        hands.lease.as_secs_f64(),
+        limit,
+        hands.lowest as i16,
     )
     .fetch_all(pool)
     .await?;
@@ -224,6 +244,7 @@ pub async fn claim(pool: &PgPool, worker: &str, lease: Duration, limit: i64) -> 
             rule: row.rule,
             step: row.step,
             step_id: row.step_id,
+            priority: Priority::from_number(row.priority),
             params: row.params,
             attempt: row.attempts,
             max_attempts: row.max_attempts,
