@@ -19,7 +19,7 @@ const NOT_OURS: [&str; 5] = [
 ];
 
 /// Words of the query language that look like names.
-const LANGUAGE: [&str; 9] = ["and", "or", "unless", "on", "by", "group_left", "offset", "Inf", "job"];
+const LANGUAGE: [&str; 8] = ["and", "or", "unless", "on", "by", "group_left", "offset", "Inf"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -95,7 +95,7 @@ fn series(expression: &str) -> BTreeSet<&str> {
                 .find(|c: char| !(c.is_ascii_alphanumeric() || "_:$".contains(c)))
                 .unwrap_or(rest.len());
             let (word, after) = rest.split_at(end);
-            let call = after.trim_start().starts_with('(');
+            let call = ["(", "by ("].iter().any(|next| after.trim_start().starts_with(next));
             if labels == 0 && !call && !word.starts_with('$') && !LANGUAGE.contains(&word) {
                 found.insert(word);
             }

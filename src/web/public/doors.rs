@@ -27,9 +27,7 @@ pub(super) async fn callback(
 ) -> HttpResponse {
     take(
         &app,
-        ApplicationId(path.into_inner()),
-        None,
-        Key::Absent,
+        (ApplicationId(path.into_inner()), None, Key::Absent),
         &request,
         body,
     )
@@ -52,7 +50,13 @@ pub(super) async fn location_hooks(
         .hook_secrets()
         .any(|secret| same_secret(&key, &hook_key(secret, place)));
     let key = if right { Key::Right } else { Key::Wrong };
-    take(&app, place.application_id, Some(place.location_id), key, &request, body).await
+    take(
+        &app,
+        (place.application_id, Some(place.location_id), key),
+        &request,
+        body,
+    )
+    .await
 }
 
 /// `POST /apps/{application_id}/hooks/{key}`
@@ -68,7 +72,7 @@ pub(super) async fn application_hooks(
         .hook_secrets()
         .any(|secret| same_secret(&key, &application_hook_key(secret, application)));
     let key = if right { Key::Right } else { Key::Wrong };
-    take(&app, application, None, key, &request, body).await
+    take(&app, (application, None, key), &request, body).await
 }
 
 /// The cabinet probes an address with GET before it saves it (contract 7.2).
@@ -80,22 +84,25 @@ pub(super) async fn probe() -> HttpResponse {
 
 async fn take(
     app: &App,
-    application_id: ApplicationId,
-    location_id: Option<LocationId>,
-    key: Key,
+    (application_id, location_id, key): (ApplicationId, Option<LocationId>, Key),
     request: &HttpRequest,
     body: web::Payload,
 ) -> HttpResponse {
     let body = tokio::time::timeout(BODY_WITHIN, body.to_bytes_limited(app.config.server.body_limit));
     let body = match body.await {
         Ok(Ok(Ok(body))) => body,
-        Ok(Ok(Err(_))) => return answer(StatusCode::BAD_REQUEST, "the body broke off"),
-        Ok(Err(_)) => return answer(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
-        Err(_) => {
-            return answer(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the body did not arrive; please send it again",
-            );
+        broken => {
+            let (result, status, message) = match broken {
+                Ok(Err(_)) => ("refused", StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+                Ok(Ok(_)) => ("refused", StatusCode::BAD_REQUEST, "the body broke off"),
+                Err(_) => (
+                    "unavailable",
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the body did not arrive; please send it again",
+                ),
+            };
+            app.intake.count_unread(application_id, result);
+            return answer(status, message);
         }
     };
     let served = app.served(application_id);

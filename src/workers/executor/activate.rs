@@ -46,6 +46,9 @@ const PAGES: u32 = 50;
 /// Attempts that wait for a consent to show, when a signed redirect says that there was one.
 const EARLY_LOOKS: i32 = 3;
 
+/// Time zones lie an hour apart, hardly any half an hour.
+const NEXT_ZONE: TimeDelta = TimeDelta::hours(1);
+
 /// The longest wait between two tries of an activation: its clock counts hours.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -146,9 +149,13 @@ async fn pending(
     line: &mut Line<'_>,
     (seen, by_hand): (&Observation, bool),
 ) -> Result<Done, Failure> {
+    let drafts = differences(app, job.place, seen, Source::Activation, None).await?;
+    // What was noted about a link before this one does not count for it.
+    let new_link = drafts.iter().any(|draft| matches!(draft.fact, Fact::Pending { .. }));
     let noted = activations::of(&app.pool, job.place.application_id, &[job.place.location_id]).await?;
-    let noted = noted.first();
-    let since = pending_since(noted.and_then(|activation| activation.pending_since), seen);
+    let noted = noted.first().filter(|_| !new_link);
+    let noted_since = noted.and_then(|activation| activation.pending_since);
+    let since = pending_since(noted_since, seen);
     let waited = (seen.observed_at - since).to_std().unwrap_or_default();
     // Once somebody has asked for it, an owner who opens the page again does not undo that.
     let begun = noted.is_some_and(|activation| activation.progress == Progress::Activating);
@@ -156,8 +163,8 @@ async fn pending(
         Activation::External if !by_hand && !begun => Progress::External,
         Activation::External | Activation::Automatic => Progress::Activating,
     };
-    let drafts = differences(app, job.place, seen, Source::Activation, None).await?;
-    note_pending(app, job, progress, since, &drafts).await?;
+    let news = (noted_since != Some(since)).then_some(since);
+    note_pending(app, job, progress, news, &drafts).await?;
     if progress == Progress::External {
         return Ok(Done::of(Outcome::Done(
             json!({"status": "pending", "waits_for": "external"}),
@@ -178,10 +185,11 @@ async fn pending(
     }
 }
 
-/// The clocks count from the consent. When the marketplace says a time that makes sense, it counts;
-/// its zone is not certain, so one in the future does not. The later of two is of the newer link.
+/// The clocks count from the consent, as far as it is known. The marketplace says when the link was
+/// made, but not in which zone (contract 5): one that seems to be an hour ago or more may be misread by
+/// some zones, and giving up too early would be worse than trying too long.
 fn pending_since(noted: Option<DateTime<Utc>>, seen: &Observation) -> DateTime<Utc> {
-    let sensible = |at: &DateTime<Utc>| *at <= seen.observed_at && seen.observed_at - *at < TimeDelta::hours(12);
+    let sensible = |at: &DateTime<Utc>| *at <= seen.observed_at && seen.observed_at - *at < NEXT_ZONE;
     let created = seen.created_at.filter(sensible);
     noted.max(created).unwrap_or(seen.observed_at)
 }
@@ -191,12 +199,12 @@ async fn note_pending(
     app: &App,
     job: &Claimed,
     progress: Progress,
-    since: DateTime<Utc>,
+    since: Option<DateTime<Utc>>,
     drafts: &[Draft],
 ) -> Result<(), Failure> {
     let mut tx = app.pool.begin().await?;
     events::append(&mut tx, drafts).await?;
-    activations::note(&mut tx, job.place, progress, None, Some(since)).await?;
+    activations::note(&mut tx, job.place, progress, None, since).await?;
     tx.commit().await?;
     count_appended(app, drafts);
     Ok(())

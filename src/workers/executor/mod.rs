@@ -16,12 +16,15 @@ use tracing::{info, warn};
 use super::{Step, failed, scheduler::count_appended};
 use crate::{
     app::{App, line::Line},
-    domain::{action::Action, event::Draft},
+    domain::{
+        action::{Action, Priority},
+        event::Draft,
+    },
     store::{
         PgTransaction,
         activations::{self, Progress},
         events, firings,
-        jobs::{self, Claimed, NewJob, Outcome},
+        jobs::{self, Claimed, Hands, NewJob, Outcome},
     },
 };
 
@@ -64,7 +67,7 @@ impl Done {
 /// # Errors
 /// When the database does not answer.
 pub async fn step(app: &Arc<App>) -> Result<Step> {
-    let claimed = claim(app, app.config.jobs.concurrency).await?;
+    let claimed = claim(app, Priority::Unproven, app.config.jobs.concurrency).await?;
     if claimed.is_empty() {
         return Ok(Step::Idle);
     }
@@ -76,20 +79,32 @@ pub async fn step(app: &Arc<App>) -> Result<Step> {
     Ok(Step::Worked)
 }
 
-/// Does jobs until told to stop, so many at once; then finishes those it has begun.
+/// Does jobs until told to stop, so many at once; then finishes those it has begun. Some hands are for
+/// activations alone: jobs of rules may wait long for their turn in the request budget, and a
+/// connection has a deadline.
 pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     let mut tasks = JoinSet::new();
     let limit = app.config.jobs.concurrency;
+    let reserved = (limit / 4).max(1).min(limit - 1);
     let mut renew = tokio::time::interval(app.config.jobs.lease / 3);
     renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     while !*stopped.borrow() {
+        app.metrics.stepped("executor");
         let mut pause = app.config.jobs.poll;
-        if tasks.len() < limit {
-            match claim(&app, limit - tasks.len()).await {
+        let free = limit - tasks.len();
+        if free > 0 {
+            let (lowest, wanted) = match free.saturating_sub(reserved) {
+                0 => (Priority::Activation, free),
+                others => (Priority::Unproven, others),
+            };
+            match claim(&app, lowest, wanted).await {
                 Ok(claimed) => {
-                    app.metrics.stepped("executor");
+                    let more = claimed.len() == wanted;
                     for job in claimed {
                         tasks.spawn(work(Arc::clone(&app), job));
+                    }
+                    if more {
+                        continue;
                     }
                 }
                 Err(error) => pause = failed(&app, "executor", &error),
@@ -112,11 +127,14 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn claim(app: &App, limit: usize) -> Result<Vec<Claimed>> {
+async fn claim(app: &App, lowest: Priority, limit: usize) -> Result<Vec<Claimed>> {
     let limit = i64::try_from(limit).unwrap_or(1);
-    jobs::claim(&app.pool, &app.worker, app.config.jobs.lease, limit)
-        .await
-        .context("looking for jobs")
+    let hands = Hands {
+        worker: &app.worker,
+        lease: app.config.jobs.lease,
+        lowest,
+    };
+    jobs::claim(&app.pool, hands, limit).await.context("looking for jobs")
 }
 
 async fn keep_leases(app: &App) {
@@ -171,7 +189,7 @@ async fn attempt(app: &App, job: &Claimed) -> Done {
             "no application of this number is configured here any more".to_owned(),
         ));
     };
-    let mut line = Line::new(app, served, action.priority());
+    let mut line = Line::new(app, served, job.priority);
     let result = match &action {
         Action::Activate { by_hand } => activate::run(app, served, job, &mut line, *by_hand).await,
         Action::ReadStatus { expect_payment } => status::run(app, job, &mut line, expect_payment.as_ref()).await,

@@ -83,7 +83,10 @@ fn jittered(wait: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{ApplicationId, JobId, LocationId, Place};
+    use crate::domain::{
+        action::Priority,
+        ids::{ApplicationId, JobId, LocationId, Place},
+    };
 
     fn job(attempt: i32) -> Claimed {
         Claimed {
@@ -97,6 +100,7 @@ mod tests {
             rule: None,
             step: 0,
             step_id: None,
+            priority: Priority::Rule,
             params: serde_json::Value::Null,
             attempt,
             max_attempts: 12,

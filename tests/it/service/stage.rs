@@ -13,7 +13,9 @@ use bellhop::{
         ids::{ApplicationId, LocationId, Place},
         signature::hook_key,
     },
-    sandbox::{Application, Brand, Connect, Connected, Delivery, Location, Options, Sandbox, Tariff, TariffOption},
+    sandbox::{
+        Application, Brand, Connect, Connected, Delivery, Location, Options, Received, Sandbox, Tariff, TariffOption,
+    },
     store::ageing,
 };
 use serde_json::Value;
@@ -172,13 +174,9 @@ impl Stage {
 
     /// Asks the operator API.
     pub(crate) async fn api(&self, path: &str) -> Value {
-        let url = format!(
-            "http://127.0.0.1:{}/api/v1/{path}",
-            self.service.listeners.operator.port()
-        );
         let answer = self
             .http
-            .get(&url)
+            .get(self.operator_url(path))
             .bearer_auth(OPERATOR_TOKEN)
             .send()
             .await
@@ -318,6 +316,21 @@ impl Stage {
         lines
     }
 
+    /// An address of the operator API.
+    pub(crate) fn operator_url(&self, path: &str) -> String {
+        format!(
+            "http://127.0.0.1:{}/api/v1/{path}",
+            self.service.listeners.operator.port()
+        )
+    }
+
+    /// The metrics as Prometheus reads them.
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/metrics", self.service.listeners.operator.port());
+        let answer = self.http.get(&url).send().await.expect("an answer");
+        answer.text().await.expect("a body")
+    }
+
     /// How often the marketplace was asked to do something.
     pub(crate) async fn called(&self, call: &str) -> u64 {
         self.sandbox.calls().await.count(call)
@@ -361,6 +374,40 @@ impl Stage {
         .await;
         self.service.stop().await;
         self.sandbox.stop().await;
+    }
+
+    /// Another process's worth of service on the same database.
+    pub(crate) async fn another(&self) -> Service {
+        start(&self.config, self.folder.path(), &self.pool).await
+    }
+
+    /// Nobody is at home for a while; whoever comes back has these rules. What the sandbox tells
+    /// meanwhile is lost.
+    pub(crate) async fn away(self, time: Duration, rules: &str) -> Self {
+        self.settled().await;
+        self.service.stop().await;
+        ageing::age(&self.pool, i64::try_from(time.as_secs()).expect("not that long"))
+            .await
+            .expect("aged");
+        self.sandbox.advance(time).await.expect("time passes");
+        let rules = rules.replace("{sandbox}", &self.sandbox.url());
+        std::fs::write(self.folder.path().join("rules.toml"), rules).expect("written");
+        let service = start(&self.config, self.folder.path(), &self.pool).await;
+        let stage = Self { service, ..self };
+        stage.tell_the_sandbox().await;
+        stage
+    }
+
+    /// The requests that one of the sandbox's inboxes took, oldest first.
+    pub(crate) async fn inbox(&self, name: &str) -> Vec<Received> {
+        let all = self.sandbox.inbox().await;
+        all.into_iter().filter(|received| received.name == name).collect()
+    }
+
+    /// Everything about the newest job of a location.
+    pub(crate) async fn last_job(&self, location: i64) -> Value {
+        let page = self.api(&format!("jobs?location={location}&limit=1")).await;
+        self.api(&format!("jobs/{}", page["items"][0]["id"])).await
     }
 }
 
