@@ -245,7 +245,9 @@ async fn remember(tx: &mut PgTransaction<'_>, event: &Waiting) -> Result<bool> {
     }
 }
 
-/// What nobody told yet, the marketplace is asked. Returns whether there is something to ask.
+/// What nobody told yet, the marketplace is asked. Returns whether there is something to ask. The
+/// lane comes before the activation, as where a job is settled: in the other order the two could wait
+/// for each other.
 async fn look_closer(tx: &mut PgTransaction<'_>, event: &Waiting, installation: &Installation) -> Result<bool> {
     match &event.fact {
         Some(Fact::ConnectOpened { signed }) => {
@@ -254,8 +256,8 @@ async fn look_closer(tx: &mut PgTransaction<'_>, event: &Waiting, installation: 
             } else {
                 Priority::Unproven
             };
-            activations::open(tx, event.place).await?;
             jobs::enqueue_once(tx, &NewJob::activation(event.place, priority, &ACTIVATE)).await?;
+            activations::open(tx, event.place).await?;
         }
         Some(Fact::PaymentReported { payment }) => {
             let expected = payment.id.map(|id| ExpectedPayment {
@@ -270,8 +272,8 @@ async fn look_closer(tx: &mut PgTransaction<'_>, event: &Waiting, installation: 
         // An application that needs no activation sends events before anybody told us of it.
         None if installation.generation == 0 && event.source == Source::Webhook => {
             if !activations::exists(tx, event.place).await? {
-                activations::open(tx, event.place).await?;
                 jobs::enqueue_once(tx, &NewJob::activation(event.place, Priority::Unproven, &ACTIVATE)).await?;
+                activations::open(tx, event.place).await?;
             }
         }
         _ => return Ok(false),

@@ -256,15 +256,16 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>, limit: i64) -> sqlx::Result<
         .collect())
 }
 
-/// Keeps the leases of a worker that is alive.
+/// Keeps the leases of lanes whose jobs a worker is still doing.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn renew(pool: &PgPool, worker: &str, lease: Duration) -> sqlx::Result<u64> {
+pub async fn renew(pool: &PgPool, worker: &str, lease: Duration, lanes: &[i64]) -> sqlx::Result<u64> {
     let done = sqlx::query!(
-        "update lanes set leased_until = now() + make_interval(secs => $2) where leased_by = $1",
+        "update lanes set leased_until = now() + make_interval(secs => $2) where leased_by = $1 and id = any($3)",
         worker,
-        lease.as_secs_f64()
+        lease.as_secs_f64(),
+        lanes,
     )
     .execute(pool)
     .await?;
