@@ -4,13 +4,17 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{
-    ConfigFile, Misused,
+    ConfigFile, Misused, output,
     service::{Database, reachable},
 };
 use crate::{
-    app::{App, line::Line},
+    app::{
+        App,
+        line::{Failure, Line},
+    },
+    config::Config,
     domain::action::Priority,
-    marketplace::calls,
+    marketplace::{calls, error::Error},
     store,
 };
 
@@ -23,52 +27,103 @@ pub(super) struct Check {
     online: bool,
 }
 
+/// What was found out, and whether it is as it should be.
+struct Findings {
+    lines: Vec<String>,
+    fine: bool,
+}
+
 impl Check {
     pub(super) async fn run(self) -> Result<ExitCode> {
         let config = self.config.load()?;
         let shown = toml::to_string(&config)?;
-        // Building reads the rules and prepares the clients; nothing is asked yet.
-        let offline = "postgres://nobody@localhost/nothing";
-        let database = if self.online {
-            Some(Database::visit(&config).await?)
-        } else {
-            None
-        };
-        let url = database.as_ref().map_or(offline, |database| database.url.as_str());
-        let app = App::build(config, url).map_err(|error| Misused(format!("{error:#}")))?;
-        println!("# What is in effect; secrets are masked.\n{shown}");
-        for served in app.all_served() {
-            println!("# application {}: {} rules", served.id, served.rules.rules().len());
-        }
-        let fine = if self.online { online(&app).await? } else { true };
+        // The address is not used: building reads the rules and prepares the ways out, and asks nobody.
+        let app = build(config.clone(), "postgres://nobody@localhost/nothing")?;
+        let rules = app.all_served().map(|served| {
+            let rules = output::count(served.rules.rules().len(), "rule");
+            format!("# application {} ({}): {rules}\n", served.id, served.config.name)
+        });
+        let rules: String = rules.collect();
         app.pool.close().await;
-        if let Some(database) = database {
-            database.close().await?;
+        output::tell(&format!(
+            "# What is in effect; secrets are masked.\n{shown}\n{rules}# The configuration has no mistakes."
+        ))?;
+        if !self.online {
+            return Ok(ExitCode::SUCCESS);
         }
-        Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let found = online(config).await?;
+        output::tell(&found.lines.join("\n"))?;
+        Ok(if found.fine {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }
 
-async fn online(app: &App) -> Result<bool> {
+fn build(config: Config, url: &str) -> Result<App> {
+    App::build(config, url).map_err(|error| Misused(format!("{error:#}")).into())
+}
+
+async fn online(config: Config) -> Result<Findings> {
+    let database = Database::visit(&config).await?;
+    let found = match build(config, &database.url) {
+        Ok(app) => {
+            let found = ask(&app).await;
+            app.pool.close().await;
+            found
+        }
+        Err(error) => Err(error),
+    };
+    database.close().await?;
+    found
+}
+
+async fn ask(app: &App) -> Result<Findings> {
     reachable(&app.pool).await?;
     let pending = store::pending_migrations(&app.pool).await?;
-    println!("# database: answers; {} migrations to apply", pending.len());
     if !pending.is_empty() {
-        println!(
-            "# marketplace: not asked, because the request budget lives in the database. Remedy: `bellhop migrate`"
-        );
-        return Ok(true);
+        return Ok(Findings {
+            lines: vec![
+                format!(
+                    "# database: answers; {} to apply",
+                    output::count(pending.len(), "migration")
+                ),
+                "# marketplace: not asked, because the request budget lives in the database. Remedy: `bellhop migrate`"
+                    .to_owned(),
+            ],
+            fine: true,
+        });
     }
-    let mut fine = true;
+    let mut found = Findings {
+        lines: vec!["# database: answers; all migrations are applied".to_owned()],
+        fine: true,
+    };
     for served in app.all_served() {
         let mut line = Line::new(app, served, Priority::Rule);
-        match line.send(&calls::inventory::salons(served.id, 1, 1)?).await {
-            Ok(_) => println!("# application {}: the marketplace answers and knows it", served.id),
+        let answer = match line.send(&calls::inventory::salons(served.id, 1, 1)?).await {
+            Ok(_) => "the marketplace answers and knows it".to_owned(),
             Err(failure) => {
-                fine = false;
-                println!("# application {}: {failure}", served.id);
+                found.fine = false;
+                format!("{failure}. Remedy: {}", remedy(&failure, &served.account.name))
             }
-        }
+        };
+        found.lines.push(format!("# application {}: {answer}", served.id));
     }
-    Ok(fine)
+    Ok(found)
+}
+
+fn remedy(failure: &Failure, account: &str) -> String {
+    let Failure::Call(error) = failure else {
+        return "try again; other processes spend the request budget, or the database is away".to_owned();
+    };
+    match error {
+        Error::Unauthorized { .. } => format!("correct partner_token of account `{account}`"),
+        Error::Forbidden { .. } | Error::NotFound { .. } => {
+            format!("correct the application's id, or its account: it must belong to the developer account `{account}`")
+        }
+        Error::Unavailable { .. } => format!("correct partner_base of account `{account}`, or open the way to it"),
+        Error::Throttled { .. } | Error::Unknown { .. } | Error::Fault { .. } => "try again in some minutes".to_owned(),
+        Error::Invalid { .. } | Error::Rejected { .. } => format!("look at partner_base of account `{account}`"),
+    }
 }

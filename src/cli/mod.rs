@@ -4,12 +4,14 @@ mod check;
 /// Weeks of marketplace life in a minute.
 pub mod demo;
 mod migrate;
+mod output;
 mod reading;
 mod rules;
 mod sandbox;
 mod serve;
 /// A running service: database, listeners, workers.
 pub mod service;
+mod sheet;
 mod table;
 mod urls;
 

@@ -4,7 +4,11 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{ConfigFile, Misused, table::Table};
+use super::{
+    ConfigFile, Misused,
+    output::{count, tell},
+    table::Table,
+};
 use crate::app::served;
 
 #[derive(Args)]
@@ -31,11 +35,11 @@ impl Rules {
     pub(super) fn run(self) -> Result<ExitCode> {
         let config = self.config.load()?;
         let sets = served::rule_sets(&config).map_err(|error| Misused(format!("{error:#}")))?;
-        let count: usize = sets.iter().map(|(_, set)| set.rules().len()).sum();
+        let number: usize = sets.iter().map(|(_, set)| set.rules().len()).sum();
         let as_json = match self.verb {
             Verb::Check => {
-                println!("{count} rules of {} applications: no mistakes", sets.len());
-                return Ok(ExitCode::SUCCESS);
+                let (rules, applications) = (count(number, "rule"), count(sets.len(), "application"));
+                return tell(&format!("{rules} of {applications}: no mistakes"));
             }
             Verb::List { json } => json,
         };
@@ -58,10 +62,9 @@ impl Rules {
             ]);
         }
         if as_json {
-            println!("{}", json!({"items": items, "next_cursor": null}));
-        } else {
-            table.print()?;
+            return tell(&json!({"items": items, "next_cursor": null}).to_string());
         }
+        table.print()?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,7 +3,7 @@ use std::{net::SocketAddr, process::ExitCode};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::{Misused, serve::stop_asked};
+use super::{Misused, output, serve::stop_asked};
 use crate::{
     sandbox::{Application, Brand, Limits, Options, Sandbox as Marketplace, Tariff, TariffOption},
     telemetry::{self, Form},
@@ -12,25 +12,25 @@ use crate::{
 #[derive(Args)]
 pub(super) struct Sandbox {
     /// Address to listen on. The control API has no password: keep it on this machine.
-    #[arg(long, default_value = "127.0.0.1:8090")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
     /// Address of the mailbox, an SMTP server that keeps what it gets.
-    #[arg(long, default_value = "127.0.0.1:8025")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8025")]
     mailbox: SocketAddr,
     /// The partner token of the played developer account.
-    #[arg(long, default_value = "sandbox-partner-token")]
+    #[arg(long, value_name = "TOKEN", default_value = "sandbox-partner-token")]
     partner_token: String,
     /// Number of the application.
-    #[arg(long, default_value_t = 18_289)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 18_289)]
     application: i64,
-    /// Your registration redirect URL.
-    #[arg(long, default_value = "http://127.0.0.1:8080/apps/18289/connect")]
-    redirect_url: String,
-    /// Your callback URL.
-    #[arg(long, default_value = "http://127.0.0.1:8080/apps/18289/callback")]
-    callback_url: String,
+    /// Your registration redirect URL [default: that of a Bellhop at http://127.0.0.1:8080].
+    #[arg(long, value_name = "URL")]
+    redirect_url: Option<String>,
+    /// Your callback URL [default: that of a Bellhop at http://127.0.0.1:8080].
+    #[arg(long, value_name = "URL")]
+    callback_url: Option<String>,
     /// Length of the trial.
-    #[arg(long, default_value_t = 14)]
+    #[arg(long, value_name = "DAYS", default_value_t = 14)]
     trial_days: u32,
     /// Which brand is played.
     #[arg(long, value_enum, default_value_t = Played::Altegio)]
@@ -67,36 +67,48 @@ impl Sandbox {
             Played::Altegio => Brand::Altegio,
             Played::Yclients => Brand::Yclients,
         };
+        let id = self.application;
+        let ours = |door: &str| format!("http://127.0.0.1:8080/apps/{id}/{door}");
         let options = Options {
             listen: self.listen,
             mailbox: Some(self.mailbox),
             limits: (!self.no_limits).then(Limits::default),
             applications: vec![Application {
-                id: self.application,
+                id,
                 title: "Sandbox application".to_owned(),
                 trial_days: self.trial_days,
-                callback_url: self.callback_url,
-                redirect_url: self.redirect_url,
+                callback_url: self.callback_url.unwrap_or_else(|| ours("callback")),
+                redirect_url: self.redirect_url.unwrap_or_else(|| ours("connect")),
                 tariffs: tariffs(),
                 ..Application::default()
             }],
-            ..Options::new(self.partner_token, brand)
+            ..Options::new(self.partner_token.clone(), brand)
         };
         let sandbox = Marketplace::start(options)
             .await
-            .map_err(|error| Misused(format!("{error:#}")))?;
-        let url = sandbox.url();
-        println!("The sandbox marketplace listens on {url}");
-        println!("  partner_base = \"{url}/marketplace\"   api_base = \"{url}/api/v1\"");
-        println!("  control API: {url}/_sandbox lists its verbs; for instance");
-        println!("  curl -s {url}/_sandbox/connect -H 'Content-Type: application/json' \\");
-        println!(
-            "       -d '{{\"application_id\": {}, \"location_ids\": [100001], \"follow\": true}}'",
-            self.application
-        );
-        println!("  mailbox: smtp://{}, read it at {url}/_sandbox/mails", self.mailbox);
+            .map_err(|error| Misused(format!("{error:#}. Remedy: choose another --listen or --mailbox")))?;
+        output::tell(&introduction(&sandbox, id, &self.partner_token))?;
         stop_asked().await?;
         sandbox.stop().await;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What to enter where, and what to try first.
+fn introduction(sandbox: &Marketplace, application: i64, token: &str) -> String {
+    let url = sandbox.url();
+    let mailbox = sandbox.smtp_addr().map_or_else(String::new, |address| {
+        format!("\n  A mailbox for [smtp] is at {address} (tls = \"none\"); read it at {url}/_sandbox/mails")
+    });
+    format!(
+        "The sandbox marketplace listens on {url}
+  For the [[account]] of a bellhop.toml:
+    partner_token = \"{token}\"
+    partner_base = \"{url}/marketplace\"
+    api_base = \"{url}/api/v1\"
+  The control API lists its verbs at {url}/_sandbox; for instance, an owner connects:
+    curl -s {url}/_sandbox/connect -H 'Content-Type: application/json' \\
+         -d '{{\"application_id\": {application}, \"location_ids\": [100001], \"follow\": true}}'{mailbox}
+  Ctrl-C ends it."
+    )
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use tracing::{info, warn};
@@ -32,17 +32,14 @@ impl Database {
                 private: None,
             });
         }
-        let data_dir = config.folder.join(&config.database.data_dir);
         let options = embedded::Options {
-            data_dir: std::path::absolute(&data_dir).unwrap_or(data_dir),
+            data_dir: data_dir(config),
             bin_dir: config.postgres_bin_dir(),
             search_path: Config::search_path(),
             durable: true,
             settings: Vec::new(),
         };
-        let private = embedded::start(&options)
-            .await
-            .map_err(|error| Misused(error.to_string()))?;
+        let private = embedded::start(&options).await.map_err(Misused::of)?;
         info!(data_dir = %options.data_dir.display(), adopted = private.adopted(), "The private PostgreSQL runs");
         Ok(Self {
             url: private.url(),
@@ -55,7 +52,7 @@ impl Database {
     /// # Errors
     /// As [`Database::open`].
     pub async fn visit(config: &Config) -> Result<Self> {
-        let data_dir = config.folder.join(&config.database.data_dir);
+        let data_dir = data_dir(config);
         match config.database.url {
             None if data_dir.exists() => match embedded::beside(&data_dir).await.map_err(Misused::of)? {
                 Some(url) => Ok(Self { url, private: None }),
@@ -65,14 +62,21 @@ impl Database {
         }
     }
 
-    /// A pool for a command that only looks.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn pool(&self) -> Result<PgPool> {
-        let pool = store::connect(&self.url, 4, super::service::PATIENCE)?;
-        reachable(&pool).await?;
-        Ok(pool)
+    /// Does something with a few connections, and closes it, however that ends.
+    pub(super) async fn with_pool<T>(self, work: impl AsyncFnOnce(&PgPool) -> Result<T>) -> Result<T> {
+        let done = match store::connect(&self.url, 4, PATIENCE) {
+            Ok(pool) => {
+                let done = match reachable(&pool).await {
+                    Ok(()) => work(&pool).await,
+                    Err(error) => Err(error),
+                };
+                pool.close().await;
+                done
+            }
+            Err(error) => Err(error.into()),
+        };
+        self.close().await?;
+        done
     }
 
     /// Stops a private cluster.
@@ -81,31 +85,62 @@ impl Database {
     /// When it does not stop; the next start adopts it.
     pub async fn close(self) -> Result<()> {
         match self.private {
-            // One that was running before belongs to somebody who still needs it, or to the next start.
             Some(private) => private.stop().await.context("stopping the private PostgreSQL"),
             None => Ok(()),
         }
     }
 }
 
-pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+/// The folder of the private cluster.
+pub(super) fn data_dir(config: &Config) -> PathBuf {
+    let data_dir = config.folder.join(&config.database.data_dir);
+    std::path::absolute(&data_dir).unwrap_or(data_dir)
+}
+
+/// How long somebody waits for the database.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether the database answers and is new enough.
 pub(super) async fn reachable(pool: &PgPool) -> Result<()> {
-    let version = store::ping(pool).await.map_err(|error| {
-        Misused(format!(
-            "database.url: the database does not answer: {error}. Remedy: start it, or correct database.url; \
+    let problem = match tokio::time::timeout(PATIENCE, store::ping(pool)).await {
+        Ok(Ok(version)) if version < 150_000 => {
+            format!("PostgreSQL {} is too old. Remedy: 15 or newer", version / 10_000)
+        }
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => unreachable_because(&error),
+        Err(_) => format!(
+            "no answer within {} s. Remedy: correct the address, or open the way to it",
+            PATIENCE.as_secs()
+        ),
+    };
+    let options = pool.connect_options();
+    let name = options.get_database().unwrap_or(options.get_username());
+    let place = match options.get_socket() {
+        Some(folder) => folder.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    };
+    Err(Misused(format!("database `{name}` at {place}: {problem}")).into())
+}
+
+/// Why a database does not take us, and what to do about it, for the usual reasons.
+fn unreachable_because(error: &store::Error) -> String {
+    let Some(answer) = error.as_database_error() else {
+        let cause = match error {
+            store::Error::Io(cause) => cause.to_string(),
+            other => other.to_string(),
+        };
+        return format!(
+            "it does not answer: {cause}. Remedy: start it, or correct database.url; \
              without database.url Bellhop runs a private one"
-        ))
-    })?;
-    if version < 150_000 {
-        let version = version / 10_000;
-        return Err(Misused(format!(
-            "database.url: PostgreSQL {version} is too old. Remedy: 15 or newer"
-        ))
-        .into());
-    }
-    Ok(())
+        );
+    };
+    let remedy = match answer.code().as_deref() {
+        Some("28P01" | "28000") => "correct user and password in database.url, or what the server's pg_hba.conf allows",
+        Some("3D000") => "create the database, or correct its name in database.url",
+        Some("53300") => "let the server take more connections, or lower database.connections",
+        _ => "ask the server's log",
+    };
+    format!("it refuses us: {}. Remedy: {remedy}", answer.message())
 }
 
 /// A running service.

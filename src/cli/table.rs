@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use super::output::harmless;
+
 /// A table that is being filled.
 pub(super) struct Table<const COLUMNS: usize> {
     rows: Vec<[String; COLUMNS]>,
@@ -18,32 +20,32 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 
     /// Adds a row. Control characters of foreign texts do not reach the terminal.
     pub(super) fn row(&mut self, cells: [String; COLUMNS]) {
-        self.rows
-            .push(cells.map(|cell| cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()));
+        self.rows.push(cells.map(|cell| harmless(&cell, false)));
+    }
+
+    /// Whether there is nothing but headings.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.len() == 1
+    }
+
+    /// Its lines, headings first.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max();
+        let widths: Vec<usize> = (0..COLUMNS).map(|column| width(column).unwrap_or(0)).collect();
+        let line = |row: &[String; COLUMNS]| {
+            let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            padded.collect::<Vec<String>>().join("  ").trim_end().to_owned()
+        };
+        self.rows.iter().map(line).collect()
     }
 
     /// Writes it to the standard output.
     pub(super) fn print(&self) -> io::Result<()> {
-        let widths: Vec<usize> = (0..COLUMNS)
-            .map(|column| {
-                self.rows
-                    .iter()
-                    .map(|row| row[column].chars().count())
-                    .max()
-                    .unwrap_or(0)
-            })
-            .collect();
         let mut out = io::stdout().lock();
-        for row in &self.rows {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                let pad = width - cell.chars().count() + 2;
-                line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', pad));
-            }
-            writeln!(out, "{}", line.trim_end())?;
+        for line in self.lines() {
+            writeln!(out, "{line}")?;
         }
-        Ok(())
+        out.flush()
     }
 }
 

@@ -1,58 +1,66 @@
 use std::collections::BTreeSet;
 
-use super::{Config, value};
+use url::Url;
 
-/// What cannot work together, each with its remedy.
-pub(super) fn problems(config: &Config) -> Vec<String> {
-    let mut problems = Vec::new();
-    listeners(config, &mut problems);
-    timings(config, &mut problems);
-    accounts(config, &mut problems);
-    applications(config, &mut problems);
-    problems
+use super::{Account, Application, Config, place::Notes, value};
+
+/// Notes what cannot work together, each with its remedy. That secrets' files can be read was noted before.
+pub(super) fn check(config: &Config, notes: &mut Notes<'_>) {
+    listeners(config, notes);
+    public_url(&config.server.public_url, notes);
+    database(config, notes);
+    hook_secret(config, notes);
+    amounts(config, notes);
+    timings(config, notes);
+    mail_and_log(config, notes);
+    accounts(config, notes);
+    applications(config, notes);
 }
 
-fn listeners(config: &Config, problems: &mut Vec<String>) {
-    if !config.operator.listen.ip().is_loopback() && config.operator.token.is_none() {
-        problems.push(format!(
-            "operator.listen = \"{}\" is reachable from elsewhere, and operator.token is not set. \
-             Remedy: set operator.token_file, or listen on 127.0.0.1",
-            config.operator.listen
-        ));
+fn listeners(config: &Config, notes: &mut Notes<'_>) {
+    let operator = &config.operator;
+    if !operator.listen.ip().is_loopback() && operator.token.is_none() && operator.token_file.is_none() {
+        notes.at(
+            "operator.listen",
+            format!(
+                "operator.listen = \"{}\" is reachable from elsewhere, and operator.token is not set. \
+                 Remedy: set operator.token_file, or listen on 127.0.0.1",
+                operator.listen
+            ),
+        );
     }
-    if config.server.listen == config.operator.listen && config.server.listen.port() != 0 {
-        problems.push("server.listen and operator.listen are the same address. Remedy: give them two ports".into());
+    if config.server.listen == operator.listen && config.server.listen.port() != 0 {
+        notes.at(
+            "operator.listen",
+            "server.listen and operator.listen are the same address. Remedy: give them two ports",
+        );
     }
-    let url = &config.server.public_url;
-    match url::Url::parse(url) {
-        _ if url.is_empty() => problems.push(
+}
+
+fn public_url(url: &str, notes: &mut Notes<'_>) {
+    let mut wrong = |what: &str| notes.at("server.public_url", what);
+    match Url::parse(url) {
+        _ if url.is_empty() => wrong(
             "server.public_url is not set. Remedy: the address by which the marketplace reaches this service, \
-             such as \"https://hooks.example.com\""
-                .into(),
+             such as \"https://hooks.example.com\"",
         ),
+        Ok(parsed) if parsed.query().is_some() || parsed.fragment().is_some() => wrong(&format!(
+            "server.public_url = \"{url}\" has something after the path. Remedy: end it before `?` and `#`"
+        )),
         Ok(parsed) if parsed.scheme() == "https" || is_loopback(&parsed) => {}
-        Ok(parsed) if parsed.scheme() == "http" => problems.push(format!(
+        Ok(parsed) if parsed.scheme() == "http" => wrong(&format!(
             "server.public_url = \"{url}\" is not https, and the marketplace delivers to https only. Remedy: the https address"
         )),
-        _ => problems.push(format!("server.public_url = \"{url}\" is no web address")),
+        _ => wrong(&format!(
+            "server.public_url = \"{url}\" is no web address. Remedy: one such as \"https://hooks.example.com\""
+        )),
     }
     if url.ends_with('/') {
-        problems.push("server.public_url ends with a slash. Remedy: take it away".into());
-    }
-    match &config.security.hook_secret {
-        None => problems.push(
-            "security.hook_secret is not set. Remedy: security.hook_secret_file with a random text, \
-             for instance from `openssl rand -hex 32`; keep it: the webhook addresses are made from it"
-                .into(),
-        ),
-        Some(secret) if secret.expose().len() < 16 => {
-            problems.push("security.hook_secret is shorter than 16 characters. Remedy: a longer random text".into());
-        }
-        Some(_) => {}
+        wrong("server.public_url ends with a slash. Remedy: take it away");
     }
 }
 
-fn is_loopback(url: &url::Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
@@ -61,117 +69,250 @@ fn is_loopback(url: &url::Url) -> bool {
     }
 }
 
-fn timings(config: &Config, problems: &mut Vec<String>) {
-    let deadline = config.server.ack_deadline;
-    if deadline.is_zero() || deadline >= value::seconds(10) {
-        problems
-            .push("server.ack_deadline must lie between 1ms and 10s: the marketplace gives up after 10 seconds".into());
+fn is_web_address(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
+}
+
+/// The address holds a password, so it is not repeated.
+fn database(config: &Config, notes: &mut Notes<'_>) {
+    let Some(url) = &config.database.url else { return };
+    let remedy = "Remedy: postgres://user:password@host:5432/name, or no database.url for a private PostgreSQL";
+    match Url::parse(url.expose()) {
+        Ok(url) if matches!(url.scheme(), "postgres" | "postgresql") => {}
+        Ok(url) if url.has_host() => notes.at(
+            "database.url",
+            format!(
+                "database.url begins with `{}://`, and Bellhop needs PostgreSQL. {remedy}",
+                url.scheme()
+            ),
+        ),
+        Ok(_) | Err(_) => notes.at(
+            "database.url",
+            format!("database.url is no PostgreSQL address. {remedy}"),
+        ),
     }
-    if config.jobs.lease < value::seconds(3) {
-        problems.push("jobs.lease must be at least 3s: it is renewed three times in its length".into());
+}
+
+fn hook_secret(config: &Config, notes: &mut Notes<'_>) {
+    let security = &config.security;
+    if security.hook_secret.is_none() && security.hook_secret_file.is_none() {
+        notes.at(
+            "security.hook_secret",
+            "security.hook_secret is not set. Remedy: security.hook_secret_file with a random text, \
+             for instance from `openssl rand -hex 32`; keep it: the webhook addresses are made from it",
+        );
     }
+    for (key, secret) in [
+        ("security.hook_secret", &security.hook_secret),
+        ("security.hook_secret_previous", &security.hook_secret_previous),
+    ] {
+        if secret.as_ref().is_some_and(|secret| secret.expose().len() < 16) {
+            notes.at(
+                key,
+                format!("{key} is shorter than 16 characters. Remedy: a longer random text"),
+            );
+        }
+    }
+}
+
+fn amounts(config: &Config, notes: &mut Notes<'_>) {
     for (key, number) in [
         ("jobs.concurrency", config.jobs.concurrency),
         ("intake.queue", config.intake.queue),
         ("server.threads", config.server.threads),
         ("server.body_limit", config.server.body_limit),
+        (
+            "jobs.max_attempts",
+            usize::try_from(config.jobs.max_attempts).unwrap_or(0),
+        ),
     ] {
         if number == 0 {
-            problems.push(format!("{key} must be at least 1"));
+            notes.at(key, format!("{key} must be at least 1"));
         }
     }
     if config.database.connections < 4 {
-        problems.push("database.connections must be at least 4: intake, workers and reading need one each".into());
-    }
-    if config.jobs.max_attempts < 1 {
-        problems.push("jobs.max_attempts must be at least 1".into());
-    }
-    if config.activation.safe > config.activation.limit {
-        problems.push("activation.safe is later than activation.limit. Remedy: the safe deadline comes first".into());
-    }
-    if config.retention.events < config.intake.duplicate_window {
-        problems.push(
-            "retention.events is shorter than intake.duplicate_window. Remedy: keep events at least as long".into(),
+        notes.at(
+            "database.connections",
+            "database.connections must be at least 4: intake, workers and reading need one each",
         );
     }
 }
 
-fn accounts(config: &Config, problems: &mut Vec<String>) {
-    if config.accounts.is_empty() {
-        problems.push("there is no [[account]]. Remedy: one for your developer account, with its partner token".into());
+fn timings(config: &Config, notes: &mut Notes<'_>) {
+    let (server, jobs, activation) = (&config.server, &config.jobs, &config.activation);
+    let mut must = |fine: bool, key: &str, what: &str| {
+        if !fine {
+            notes.at(key, what);
+        }
+    };
+    must(
+        !server.ack_deadline.is_zero() && server.ack_deadline < value::seconds(10),
+        "server.ack_deadline",
+        "server.ack_deadline must lie between 1ms and 10s: the marketplace gives up after 10 seconds",
+    );
+    must(
+        jobs.lease >= value::seconds(3),
+        "jobs.lease",
+        "jobs.lease must be at least 3s: it is renewed three times in its length",
+    );
+    must(
+        !jobs.poll.is_zero() && jobs.poll <= value::minutes(1),
+        "jobs.poll",
+        "jobs.poll must lie between 1ms and 1m: it is how late a job may be noticed",
+    );
+    must(
+        !jobs.backoff.is_zero() && jobs.backoff <= jobs.backoff_limit,
+        "jobs.backoff",
+        "jobs.backoff must lie between 1ms and jobs.backoff_limit: the first wait is not the longest",
+    );
+    must(
+        activation.safe <= activation.limit,
+        "activation.safe",
+        "activation.safe is later than activation.limit. Remedy: the safe deadline comes first",
+    );
+    must(
+        config.retention.events >= config.intake.duplicate_window,
+        "retention.events",
+        "retention.events is shorter than intake.duplicate_window. Remedy: keep events at least as long",
+    );
+}
+
+fn mail_and_log(config: &Config, notes: &mut Notes<'_>) {
+    if let Some(smtp) = &config.smtp {
+        let password = smtp.password.is_some() || smtp.password_file.is_some();
+        match (&smtp.user, password) {
+            (Some(_), false) => notes.at(
+                "smtp.user",
+                "smtp.user is set and smtp.password is not. Remedy: set smtp.password_file, or take smtp.user out",
+            ),
+            (None, true) => notes.at(
+                "smtp.password",
+                "smtp.password is set and smtp.user is not. Remedy: set smtp.user, or take the password out",
+            ),
+            (Some(_), true) | (None, false) => {}
+        }
     }
-    let mut names = BTreeSet::new();
-    for account in &config.accounts {
-        let name = &account.name;
-        if !names.insert(name) {
-            problems.push(format!("two accounts are called `{name}`"));
-        }
-        match &account.partner_token {
-            None => problems.push(format!(
-                "account `{name}`: partner_token is not set. Remedy: partner_token_file"
-            )),
-            Some(token) if token.expose().len() < 8 => {
-                problems.push(format!(
-                    "account `{name}`: partner_token is shorter than 8 characters: it cannot be real"
-                ));
-            }
-            Some(_) => {}
-        }
-        for (key, base) in [
-            ("partner_base", &account.partner_base),
-            ("billing_base", &account.billing_base),
-            ("api_base", &account.api_base),
-        ] {
-            if let Some(base) = base
-                && (url::Url::parse(base).is_err() || base.ends_with('/'))
-            {
-                problems.push(format!(
-                    "account `{name}`: {key} = \"{base}\" must be a web address without a slash at the end"
-                ));
-            }
-        }
-        if account.requests_per_second == 0 || account.requests_per_minute == 0 {
-            problems.push(format!(
-                "account `{name}`: requests_per_second and requests_per_minute must be at least 1"
-            ));
-        }
-        if account.request_timeout.is_zero() || account.request_timeout > value::minutes(5) {
-            problems.push(format!("account `{name}`: request_timeout must lie between 1ms and 5m"));
-        }
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.filter) {
+        notes.at(
+            "log.filter",
+            format!(
+                "log.filter = \"{}\" is no filter: {error}. Remedy: a level such as \"info\", or \"info,bellhop=debug\"",
+                config.log.filter
+            ),
+        );
     }
 }
 
-fn applications(config: &Config, problems: &mut Vec<String>) {
+fn accounts(config: &Config, notes: &mut Notes<'_>) {
+    if config.accounts.is_empty() {
+        notes.at(
+            "account",
+            "there is no [[account]]. Remedy: one for your developer account, with its partner token",
+        );
+    }
+    let mut names = BTreeSet::new();
+    for (index, account) in config.accounts.iter().enumerate() {
+        let name = &account.name;
+        let mut wrong =
+            |key: &str, what: String| notes.at(&format!("account.{index}.{key}"), format!("account `{name}`: {what}"));
+        if !names.insert(name) {
+            wrong(
+                "name",
+                "there is another account of this name. Remedy: another name".into(),
+            );
+        }
+        one_account(account, &mut wrong);
+    }
+}
+
+fn one_account(account: &Account, wrong: &mut impl FnMut(&str, String)) {
+    if account.partner_token.is_none() && account.partner_token_file.is_none() {
+        wrong(
+            "partner_token",
+            "partner_token is not set. Remedy: partner_token_file".into(),
+        );
+    }
+    if account
+        .partner_token
+        .as_ref()
+        .is_some_and(|token| token.expose().len() < 8)
+    {
+        let what = "partner_token is shorter than 8 characters: it cannot be real. Remedy: the one of the cabinet";
+        wrong("partner_token", what.into());
+    }
+    for (key, base) in [
+        ("partner_base", &account.partner_base),
+        ("billing_base", &account.billing_base),
+        ("api_base", &account.api_base),
+    ] {
+        if let Some(base) = base
+            && (!is_web_address(base) || base.ends_with('/'))
+        {
+            wrong(
+                key,
+                format!("{key} = \"{base}\" must be a web address without a slash at the end"),
+            );
+        }
+    }
+    for (key, number) in [
+        ("requests_per_second", account.requests_per_second),
+        ("requests_per_minute", account.requests_per_minute),
+    ] {
+        if number == 0 {
+            wrong(key, format!("{key} must be at least 1"));
+        }
+    }
+    if account.request_timeout.is_zero() || account.request_timeout > value::minutes(5) {
+        wrong("request_timeout", "request_timeout must lie between 1ms and 5m".into());
+    }
+}
+
+fn applications(config: &Config, notes: &mut Notes<'_>) {
     if config.applications.is_empty() {
-        problems.push("there is no [[application]]. Remedy: one with its number from the developer cabinet".into());
+        notes.at(
+            "application",
+            "there is no [[application]]. Remedy: one with its number from the developer cabinet",
+        );
     }
     let mut ids = BTreeSet::new();
-    for application in &config.applications {
+    for (index, application) in config.applications.iter().enumerate() {
         let id = application.id;
-        if id.0 <= 0 {
-            problems.push(format!(
-                "application {id}: the id must be the positive number from the developer cabinet"
-            ));
-        }
+        let mut wrong = |key: &str, what: String| {
+            notes.at(
+                &format!("application.{index}.{key}"),
+                format!("application {id}: {what}"),
+            )
+        };
         if !ids.insert(id) {
-            problems.push(format!("application {id} is there twice"));
+            wrong("id", "it is there twice. Remedy: take one out".into());
         }
-        if !config
-            .accounts
-            .iter()
-            .any(|account| account.name == application.account)
-        {
-            let names: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
-            problems.push(format!(
-                "application {id}: there is no account `{}`. Remedy: one of: {}",
-                application.account,
-                names.join(", ")
-            ));
-        }
-        if let Some(url) = &application.continue_url
-            && url::Url::parse(&url.replace("{location_id}", "1")).is_err()
-        {
-            problems.push(format!("application {id}: continue_url = \"{url}\" is no web address"));
-        }
+        one_application(config, application, &mut wrong);
+    }
+}
+
+fn one_application(config: &Config, application: &Application, wrong: &mut impl FnMut(&str, String)) {
+    if application.id.0 <= 0 {
+        wrong(
+            "id",
+            "the id must be the positive number from the developer cabinet".into(),
+        );
+    }
+    let names: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
+    if !names.is_empty() && !names.contains(&application.account.as_str()) {
+        let (account, names) = (&application.account, names.join(", "));
+        wrong(
+            "account",
+            format!("there is no account `{account}`. Remedy: one of: {names}"),
+        );
+    }
+    if let Some(url) = &application.continue_url
+        && !is_web_address(&url.replace("{location_id}", "1"))
+    {
+        wrong(
+            "continue_url",
+            format!(
+                "continue_url = \"{url}\" is no web address. Remedy: one such as \"https://app.example.com/{{location_id}}\""
+            ),
+        );
     }
 }

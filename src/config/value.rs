@@ -86,3 +86,31 @@ pub mod duration {
         span::parse(&text).map_err(|remedy| de::Error::custom(format!("`{text}` is no duration: {remedy}")))
     }
 }
+
+/// Addresses to listen on: `"127.0.0.1:8080"`, `"[::]:8080"`.
+pub mod address {
+    use std::net::SocketAddr;
+
+    use super::{Deserialize, Deserializer, Serializer, de};
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn serialize<S: Serializer>(address: &SocketAddr, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(address)
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When it is no IP address with a port.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|_| {
+            de::Error::custom(format!(
+                "`{text}` is no address to listen on: write an IP address and a port, such as \"127.0.0.1:8080\""
+            ))
+        })
+    }
+}

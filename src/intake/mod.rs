@@ -5,6 +5,7 @@
 mod writer;
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -16,7 +17,7 @@ use chrono::{NaiveDate, Utc};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
-    domain::event::State,
+    domain::{event::State, ids::ApplicationId},
     metrics::Metrics,
     store::{
         PgPool,
@@ -46,7 +47,7 @@ pub enum Accepted {
 }
 
 /// How deliveries are written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Deliveries that may wait.
     pub queue: usize,
@@ -56,13 +57,26 @@ pub struct Settings {
     pub duplicate_window: Duration,
     /// Rejected and quarantined deliveries kept in a day.
     pub quarantine_per_day: u32,
+    /// The applications that are configured; others share one label in the metrics.
+    pub applications: BTreeSet<ApplicationId>,
+}
+
+impl Settings {
+    /// An application as a label: numbers that strangers invent do not become labels.
+    fn label(&self, application: ApplicationId) -> String {
+        if self.applications.contains(&application) {
+            application.to_string()
+        } else {
+            "other".to_owned()
+        }
+    }
 }
 
 /// The way in. Cheap to clone.
 #[derive(Clone)]
 pub struct Intake {
     queue: mpsc::Sender<Waiting>,
-    settings: Settings,
+    settings: Arc<Settings>,
     metrics: Metrics,
     refused_today: Arc<Daily>,
 }
@@ -89,8 +103,15 @@ impl Intake {
     /// Starts the writer. It stops when the last `Intake` is dropped and everything is written.
     /// `wake` is notified after every commit.
     pub fn start(pool: PgPool, settings: Settings, metrics: Metrics, wake: Arc<Notify>) -> Self {
+        let settings = Arc::new(settings);
         let (queue, deliveries) = mpsc::channel(settings.queue);
-        tokio::spawn(writer::run(pool, settings, metrics.clone(), wake, deliveries));
+        tokio::spawn(writer::run(
+            pool,
+            Arc::clone(&settings),
+            metrics.clone(),
+            wake,
+            deliveries,
+        ));
         Self {
             queue,
             settings,
@@ -107,7 +128,7 @@ impl Intake {
         let started = std::time::Instant::now();
         let labels: Vec<_> = deliveries
             .iter()
-            .map(|d| (d.application_id.to_string(), d.kind.label(), d.verdict))
+            .map(|d| (self.settings.label(d.application_id), d.kind.label(), d.verdict))
             .collect();
         let result = tokio::time::timeout(self.settings.deadline, self.store_all(deliveries)).await;
         let result = result.unwrap_or(Err(Unavailable));
@@ -132,8 +153,18 @@ impl Intake {
         result
     }
 
+    /// Counts a delivery whose body could not be read, so that nobody knows what it was.
+    pub fn count_unread(&self, application: ApplicationId, result: &str) {
+        let labels = [
+            self.settings.label(application),
+            "unknown".to_owned(),
+            result.to_owned(),
+        ];
+        self.metrics.deliveries_total.with_label_values(&labels).inc();
+    }
+
     async fn store_all(&self, deliveries: Vec<Delivery>) -> Result<Vec<Accepted>, Unavailable> {
-        let mut answers = Vec::with_capacity(deliveries.len());
+        let mut answers: Vec<Option<oneshot::Receiver<_>>> = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             let genuine = delivery.verdict == State::Received;
             if !genuine && self.refused_today.next(Utc::now().date_naive()) >= self.settings.quarantine_per_day {
@@ -141,9 +172,14 @@ impl Intake {
                 continue;
             }
             let (answer, answered) = oneshot::channel();
-            self.queue
-                .try_send(Waiting { delivery, answer })
-                .map_err(|_| Unavailable)?;
+            let waiting = Waiting { delivery, answer };
+            // A full queue turns a request away at once, but not half of it: a long list waits for
+            // room, so that one that is longer than the queue can be taken at all.
+            if answers.iter().any(Option::is_some) {
+                self.queue.send(waiting).await.map_err(|_| Unavailable)?;
+            } else {
+                self.queue.try_send(waiting).map_err(|_| Unavailable)?;
+            }
             self.metrics.intake_queued.inc();
             answers.push(Some(answered));
         }

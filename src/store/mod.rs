@@ -29,12 +29,14 @@ pub mod timers;
 
 use std::{str::FromStr, time::Duration};
 
-/// What other rooms may name of sqlx: they pass these on, and write no SQL.
-pub use sqlx::{Error, PgPool, PgTransaction, Result, migrate::MigrateError};
+use chrono::{DateTime, Utc};
 use sqlx::{
+    ConnectOptions, Connection,
     migrate::{Migrate, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+/// What other rooms may name of sqlx: they pass these on, and write no SQL.
+pub use sqlx::{Error, PgPool, PgTransaction, Result, migrate::MigrateError};
 
 /// All migrations, oldest first.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -76,13 +78,28 @@ pub fn is_transient(error: &Error) -> bool {
     }
 }
 
-/// Whether the database answers, and which version it is (`server_version_num`, 150000 for 15.0).
+/// Whether the database answers, and which version it is (`server_version_num`, 150000 for 15.0). On
+/// a connection of its own: a pool tries again until its patience ends, and then cannot tell why.
 ///
 /// # Errors
 /// When it does not answer.
 pub async fn ping(pool: &PgPool) -> sqlx::Result<i32> {
-    sqlx::query_scalar!(r#"select current_setting('server_version_num')::int as "version!""#)
-        .fetch_one(pool)
+    let mut connection = pool.connect_options().connect().await?;
+    let version = sqlx::query_scalar!(r#"select current_setting('server_version_num')::int as "version!""#)
+        .fetch_one(&mut connection)
+        .await?;
+    connection.close().await?;
+    Ok(version)
+}
+
+/// The one clock of stored facts. Machines disagree about the time, and what was learnt when decides
+/// what is out of date.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn now(executor: impl sqlx::PgExecutor<'_>) -> sqlx::Result<DateTime<Utc>> {
+    sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+        .fetch_one(executor)
         .await
 }
 

@@ -72,7 +72,8 @@ async fn one_by_one(app: &App, shard: i16, waiting: &[Waiting]) -> Result<()> {
         if !now_waiting.iter().any(|other| other.id == event.id) {
             continue;
         }
-        match judge(app, &mut tx, event, Utc::now()).await {
+        let now = store::now(&mut *tx).await?;
+        match judge(app, &mut tx, event, now).await {
             Ok(judged) => {
                 tx.commit().await?;
                 tell(app, std::slice::from_ref(event), &[judged]);
@@ -92,7 +93,7 @@ async fn one_by_one(app: &App, shard: i16, waiting: &[Waiting]) -> Result<()> {
 }
 
 async fn judge_all(app: &App, tx: &mut PgTransaction<'_>, waiting: &[Waiting]) -> Result<Vec<Judged>> {
-    let now = Utc::now();
+    let now = store::now(&mut **tx).await?;
     let mut judged = Vec::with_capacity(waiting.len());
     for event in waiting {
         judged.push(

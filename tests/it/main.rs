@@ -6,6 +6,8 @@
     reason = "a test may fail loudly, block, and be told by its environment where the database is"
 )]
 
+mod dashboards;
+mod docs;
 mod embedded;
 mod house;
 mod marketplace_client;

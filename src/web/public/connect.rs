@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use tracing::warn;
 
@@ -24,9 +24,6 @@ use crate::{
 
 /// The page may be followed for this long.
 const FOLLOW_SECONDS: i64 = 2 * 60 * 60;
-
-/// Openings of one page within this time are one look.
-const ONE_LOOK_SECONDS: i64 = 5;
 
 /// `GET /apps/{application_id}/connect`
 pub(super) async fn open(app: web::Data<App>, path: web::Path<i64>, request: HttpRequest) -> HttpResponse {
@@ -79,10 +76,11 @@ fn delivery(application_id: ApplicationId, location: LocationId, redirect: &Redi
     let body = redirect.kept.clone().into_bytes();
     let numbers = [application_id.0.to_be_bytes(), location.0.to_be_bytes()];
     let digest = sha256(&[b"connect", &numbers[0], &numbers[1], &body]);
-    let look = (Utc::now().timestamp() / ONE_LOOK_SECONDS).to_be_bytes();
     let forged = redirect.user_data == UserData::Forged;
     Delivery {
-        key: Some(sha256(&[&digest, &look])),
+        // Every opening counts: the same address is opened again after a disconnection that nobody may
+        // have told us of. Looks that wait are merged, and a look changes nothing by itself.
+        key: None,
         application_id,
         location_id: Some(location),
         kind: Kind::ConnectOpened,
@@ -144,15 +142,21 @@ async fn view(app: &App, served: &Served, locations: &[LocationId]) -> store::Re
             progress: activation.progress,
             continue_url: served.continue_url(activation.location_id),
             card_url: served.account.brand.card_url(activation.location_id.0, served.id.0),
-            ends_at: activation
-                .pending_since
-                .map(|since| since + app.config.activation.limit),
+            ends_at: activation.pending_since.map(|since| deadline(app, since)),
         })
         .collect();
     Ok(View {
         rows,
         refresh: Duration::from_secs(2),
     })
+}
+
+/// What the documents promise, as long as that lies ahead; then the last moment at which the
+/// marketplace still takes it (contract 8).
+fn deadline(app: &App, since: DateTime<Utc>) -> DateTime<Utc> {
+    let clocks = &app.config.activation;
+    let safe = since + clocks.safe;
+    if safe > Utc::now() { safe } else { since + clocks.limit }
 }
 
 /// `HEAD` of the registration address: some probes send it. Changes nothing.

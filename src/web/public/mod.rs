@@ -3,6 +3,7 @@
 mod connect;
 mod doors;
 mod page;
+mod redact;
 mod redirect;
 mod wire;
 

@@ -84,6 +84,14 @@ fn under_way(progress: Progress) -> bool {
     }
 }
 
+/// Whether somebody still has to do something in time.
+fn has_deadline(progress: Progress) -> bool {
+    match progress {
+        Progress::Requested | Progress::Activating | Progress::Failed | Progress::External => true,
+        Progress::Active | Progress::Frozen | Progress::NotConnected | Progress::Expired => false,
+    }
+}
+
 /// How the connection goes.
 pub(super) fn progress(served: &Served, view: &View) -> HttpResponse {
     let rows: Vec<_> = view
@@ -98,13 +106,13 @@ pub(super) fn progress(served: &Served, view: &View) -> HttpResponse {
             };
             let ends_at = row
                 .ends_at
-                .filter(|_| under_way(row.progress))
+                .filter(|_| has_deadline(row.progress))
                 .map(|at| at.format("%H:%M UTC on %-d %B").to_string());
             context! { title => &row.title, look, headline, sentence, on, ends_at }
         })
         .collect();
     let busy = view.rows.iter().any(|row| under_way(row.progress));
-    let refresh = busy.then(|| view.refresh.as_secs());
+    let refresh = busy.then_some(view.refresh.as_secs());
     render(
         StatusCode::OK,
         Some(served),

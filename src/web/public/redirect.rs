@@ -55,7 +55,8 @@ pub(super) fn read(query: &str, signature_key: &str) -> Redirect {
             "user_data_sign" => sign = Some(value.clone().into_owned()),
             _ => {}
         }
-        if name != "user_data_sign" {
+        // No credential belongs here, but one that is there is not kept.
+        if name != "user_data_sign" && name != "partner_token" {
             kept.append_pair(&name, &value);
         }
     }

@@ -29,6 +29,7 @@ use crate::{
         error::Error,
     },
     store::{
+        self,
         activations::{self, Progress},
         events, installations,
         jobs::{Claimed, Outcome},
@@ -45,6 +46,9 @@ const PAGES: u32 = 50;
 /// Attempts that wait for a consent to show, when a signed redirect says that there was one.
 const EARLY_LOOKS: i32 = 3;
 
+/// Time zones lie an hour apart, hardly any half an hour.
+const NEXT_ZONE: TimeDelta = TimeDelta::hours(1);
+
 /// The longest wait between two tries of an activation: its clock counts hours.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -56,13 +60,14 @@ pub(super) async fn run(
     line: &mut Line<'_>,
     by_hand: bool,
 ) -> Result<Done, Failure> {
-    let Some(seen) = observe(app, job.place, line).await? else {
-        return Ok(Done::of(outcome::retry(
-            &app.config.jobs,
-            job,
-            None,
-            "the marketplace answered with a status word nobody knows",
-        )));
+    let seen = match observe(app, job.place, line).await {
+        Ok(Some(seen)) => seen,
+        Ok(None) => {
+            let error = "the marketplace answered with a status word nobody knows";
+            return Ok(Done::of(soon(outcome::retry(&app.config.jobs, job, None, error))));
+        }
+        Err(Failure::Call(error)) => return Ok(not_seen(app, job, &error)),
+        Err(failure) => return Err(failure),
     };
     match seen.status {
         Status::Uninstalled => not_connected(app, job, &seen).await,
@@ -73,16 +78,68 @@ pub(super) async fn run(
 
 async fn not_connected(app: &App, job: &Claimed, seen: &Observation) -> Result<Done, Failure> {
     let drafts = differences(app, job.place, seen, Source::Activation, None).await?;
-    let done = if drafts.is_empty() && job.attempt < EARLY_LOOKS {
+    if drafts.is_empty() && job.attempt < EARLY_LOOKS {
         let error = "the marketplace does not show the connection yet".to_owned();
-        Done::of(Outcome::Retry {
-            after: app.config.jobs.backoff,
-            error,
-        })
-    } else {
-        Done::of(Outcome::Done(json!({"status": seen.status})))
+        let after = app.config.jobs.backoff;
+        return Ok(Done::of(Outcome::Retry { after, error }));
+    }
+    // A link that was not activated in time is cleaned up without a word (contract 8).
+    let noted = activations::of(&app.pool, job.place.application_id, &[job.place.location_id]).await?;
+    let waited = noted
+        .first()
+        .and_then(|activation| activation.pending_since)
+        .and_then(|since| (seen.observed_at - since).to_std().ok());
+    let progress = match waited {
+        Some(waited) if waited >= app.config.activation.limit => Progress::Expired,
+        Some(_) | None => Progress::NotConnected,
     };
-    Ok(Done { drafts, ..done }.noting(Progress::NotConnected, None, None))
+    let done = Done {
+        drafts,
+        ..Done::of(Outcome::Done(json!({"status": seen.status})))
+    };
+    Ok(done.noting(progress, None, None))
+}
+
+/// The status could not be read, so nothing is known and nothing is given up. A refusal is a mistake
+/// in the configuration, which people mend; then everything goes on.
+fn not_seen(app: &App, job: &Claimed, error: &Error) -> Done {
+    let text = error.to_string();
+    let outcome = match error {
+        Error::Throttled { .. } => outcome::of(&app.config.jobs, job, &Failure::Call(error.clone())),
+        _ => outcome::retry(&app.config.jobs, job, None, &text),
+    };
+    let done = Done::of(soon(outcome));
+    if refused(error) {
+        return done.noting(Progress::Failed, Some(text), None);
+    }
+    done
+}
+
+/// The marketplace said no, as opposed to nothing.
+fn refused(error: &Error) -> bool {
+    match error {
+        Error::Unauthorized { .. }
+        | Error::Forbidden { .. }
+        | Error::NotFound { .. }
+        | Error::Invalid { .. }
+        | Error::Rejected { .. } => true,
+        Error::Unavailable { .. } | Error::Throttled { .. } | Error::Unknown { .. } | Error::Fault { .. } => false,
+    }
+}
+
+/// Waits are short: the clock of a connection counts hours.
+fn soon(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Retry { after, error } => Outcome::Retry {
+            after: after.min(LONGEST_WAIT),
+            error,
+        },
+        Outcome::Snooze { after, reason } => Outcome::Snooze {
+            after: after.min(LONGEST_WAIT),
+            reason,
+        },
+        Outcome::Done(_) | Outcome::Discard(_) => outcome,
+    }
 }
 
 async fn pending(
@@ -92,9 +149,13 @@ async fn pending(
     line: &mut Line<'_>,
     (seen, by_hand): (&Observation, bool),
 ) -> Result<Done, Failure> {
+    let drafts = differences(app, job.place, seen, Source::Activation, None).await?;
+    // What was noted about a link before this one does not count for it.
+    let new_link = drafts.iter().any(|draft| matches!(draft.fact, Fact::Pending { .. }));
     let noted = activations::of(&app.pool, job.place.application_id, &[job.place.location_id]).await?;
-    let noted = noted.first();
-    let since = pending_since(noted.and_then(|activation| activation.pending_since), seen);
+    let noted = noted.first().filter(|_| !new_link);
+    let noted_since = noted.and_then(|activation| activation.pending_since);
+    let since = pending_since(noted_since, seen);
     let waited = (seen.observed_at - since).to_std().unwrap_or_default();
     // Once somebody has asked for it, an owner who opens the page again does not undo that.
     let begun = noted.is_some_and(|activation| activation.progress == Progress::Activating);
@@ -102,8 +163,8 @@ async fn pending(
         Activation::External if !by_hand && !begun => Progress::External,
         Activation::External | Activation::Automatic => Progress::Activating,
     };
-    let drafts = differences(app, job.place, seen, Source::Activation, None).await?;
-    note_pending(app, job, progress, since, &drafts).await?;
+    let news = (noted_since != Some(since)).then_some(since);
+    note_pending(app, job, progress, news, &drafts).await?;
     if progress == Progress::External {
         return Ok(Done::of(Outcome::Done(
             json!({"status": "pending", "waits_for": "external"}),
@@ -124,11 +185,13 @@ async fn pending(
     }
 }
 
-/// The clocks count from the consent. When the marketplace says a time that makes sense, it counts;
-/// its zone is not certain, so one in the future does not.
+/// The clocks count from the consent, as far as it is known. The marketplace says when the link was
+/// made, but not in which zone (contract 5): one that seems to be an hour ago or more may be misread by
+/// some zones, and giving up too early would be worse than trying too long.
 fn pending_since(noted: Option<DateTime<Utc>>, seen: &Observation) -> DateTime<Utc> {
-    let sensible = |at: &DateTime<Utc>| *at <= seen.observed_at && seen.observed_at - *at < TimeDelta::hours(12);
-    noted.or(seen.created_at.filter(sensible)).unwrap_or(seen.observed_at)
+    let sensible = |at: &DateTime<Utc>| *at <= seen.observed_at && seen.observed_at - *at < NEXT_ZONE;
+    let created = seen.created_at.filter(sensible);
+    noted.max(created).unwrap_or(seen.observed_at)
 }
 
 /// What was seen is written before anything is called: after a crash it is known that it was begun.
@@ -136,12 +199,12 @@ async fn note_pending(
     app: &App,
     job: &Claimed,
     progress: Progress,
-    since: DateTime<Utc>,
+    since: Option<DateTime<Utc>>,
     drafts: &[Draft],
 ) -> Result<(), Failure> {
     let mut tx = app.pool.begin().await?;
     events::append(&mut tx, drafts).await?;
-    activations::note(&mut tx, job.place, progress, None, Some(since)).await?;
+    activations::note(&mut tx, job.place, progress, None, since).await?;
     tx.commit().await?;
     count_appended(app, drafts);
     Ok(())
@@ -157,7 +220,7 @@ async fn after_activation(app: &App, served: &Served, job: &Claimed, line: &mut 
             let fact = Fact::Activated {
                 periods: Periods::default(),
             };
-            let drafts = vec![draft(job.place, fact, Source::Activation, Utc::now())];
+            let drafts = vec![draft(job.place, fact, Source::Activation, store::now(&app.pool).await?)];
             let done = Done {
                 drafts,
                 look_again: true,
@@ -230,22 +293,11 @@ fn not_activated(app: &App, job: &Claimed, error: &Error, waited: Duration) -> D
         let done = Done::of(Outcome::Done(json!({"status": "expired", "error": text})));
         return done.noting(Progress::Expired, Some(text), None);
     }
-    let outcome = match outcome::retry(&app.config.jobs, job, None, &text) {
-        Outcome::Retry { after, error } => Outcome::Retry {
-            after: after.min(LONGEST_WAIT),
-            error,
-        },
-        other => other,
-    };
-    let progress = match error {
-        Error::Unauthorized { .. }
-        | Error::Forbidden { .. }
-        | Error::NotFound { .. }
-        | Error::Invalid { .. }
-        | Error::Rejected { .. } => Progress::Failed,
-        Error::Unavailable { .. } | Error::Throttled { .. } | Error::Unknown { .. } | Error::Fault { .. } => {
-            Progress::Activating
-        }
+    let outcome = soon(outcome::retry(&app.config.jobs, job, None, &text));
+    let progress = if refused(error) {
+        Progress::Failed
+    } else {
+        Progress::Activating
     };
     Done::of(outcome).noting(progress, Some(text), None)
 }

@@ -99,6 +99,7 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     let mut renew = tokio::time::interval(app.config.jobs.lease / 3);
     renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     while !*stopped.borrow() {
+        app.metrics.stepped("executor");
         let mut pause = app.config.jobs.poll;
         let free = limit - under_way.tasks.len();
         if free > 0 {
@@ -108,7 +109,6 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
             };
             match claim(&app, lowest, wanted).await {
                 Ok(claimed) => {
-                    app.metrics.stepped("executor");
                     let more = claimed.len() == wanted;
                     under_way.begin(&app, claimed);
                     if more {

@@ -18,7 +18,7 @@ use crate::{
     },
     marketplace::calls,
     store::{
-        installations,
+        self, installations,
         jobs::{Claimed, Outcome},
     },
 };
@@ -58,7 +58,7 @@ pub(super) async fn run(
 
 /// Asks the marketplace (M6). `None` when it uses a word we do not know.
 pub(super) async fn observe(app: &App, place: Place, line: &mut Line<'_>) -> Result<Option<Observation>, Failure> {
-    let observed_at = Utc::now();
+    let observed_at = store::now(&app.pool).await?;
     let status = line.send(&calls::installation::status(place)).await?;
     let zone = zone(app, place).await?;
     let seen = status.observation(zone.unwrap_or(Tz::UTC), observed_at);

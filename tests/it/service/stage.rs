@@ -174,13 +174,9 @@ impl Stage {
 
     /// Asks the operator API.
     pub(crate) async fn api(&self, path: &str) -> Value {
-        let url = format!(
-            "http://127.0.0.1:{}/api/v1/{path}",
-            self.service.listeners.operator.port()
-        );
         let answer = self
             .http
-            .get(&url)
+            .get(self.operator_url(path))
             .bearer_auth(OPERATOR_TOKEN)
             .send()
             .await
@@ -318,6 +314,21 @@ impl Stage {
         let mut lines: Vec<String> = page["items"].as_array().expect("a list").iter().map(line).collect();
         lines.reverse();
         lines
+    }
+
+    /// An address of the operator API.
+    pub(crate) fn operator_url(&self, path: &str) -> String {
+        format!(
+            "http://127.0.0.1:{}/api/v1/{path}",
+            self.service.listeners.operator.port()
+        )
+    }
+
+    /// The metrics as Prometheus reads them.
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/metrics", self.service.listeners.operator.port());
+        let answer = self.http.get(&url).send().await.expect("an answer");
+        answer.text().await.expect("a body")
     }
 
     /// How often the marketplace was asked to do something.

@@ -1,0 +1,269 @@
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::value::{self, Secret, days, minutes, seconds};
+
+/// The public listener.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address to listen on.
+    #[serde(with = "value::address")]
+    pub listen: SocketAddr,
+    /// How the marketplace reaches us, without a slash at the end.
+    pub public_url: String,
+    /// Larger bodies get 413.
+    pub body_limit: usize,
+    /// Not durable by then: 503.
+    #[serde(with = "value::duration")]
+    pub ack_deadline: Duration,
+    /// How long a stop may take.
+    #[serde(with = "value::duration")]
+    pub shutdown_grace: Duration,
+    /// Threads that serve requests.
+    pub threads: usize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: ([0, 0, 0, 0], 8080).into(),
+            public_url: String::new(),
+            body_limit: 1024 * 1024,
+            ack_deadline: seconds(4),
+            shutdown_grace: seconds(20),
+            threads: 2,
+        }
+    }
+}
+
+/// The operator listener.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Operator {
+    /// Address to listen on. Never exposed to the internet.
+    #[serde(with = "value::address")]
+    pub listen: SocketAddr,
+    /// What API calls carry as bearer token.
+    pub token: Option<Secret>,
+    /// A file that holds it.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for Operator {
+    fn default() -> Self {
+        Self {
+            listen: ([127, 0, 0, 1], 9090).into(),
+            token: None,
+            token_file: None,
+        }
+    }
+}
+
+/// PostgreSQL 15 or newer.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `postgres://…`; without it Bellhop runs a private cluster of its own.
+    pub url: Option<Secret>,
+    /// A file that holds it.
+    pub url_file: Option<PathBuf>,
+    /// Connections of this process.
+    pub connections: u32,
+    /// The folder of the private cluster.
+    pub data_dir: PathBuf,
+    /// Where the PostgreSQL programs are; found by itself in the usual places (also: `PG_BIN`).
+    pub bin_dir: Option<PathBuf>,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: None,
+            url_file: None,
+            connections: 16,
+            data_dir: "bellhop-data".into(),
+            bin_dir: None,
+        }
+    }
+}
+
+/// Secrets of our own.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Security {
+    /// The key from which the webhook addresses are made. Changing it changes every address.
+    pub hook_secret: Option<Secret>,
+    /// A file that holds it.
+    pub hook_secret_file: Option<PathBuf>,
+    /// The key before, while addresses made from it are still in use.
+    pub hook_secret_previous: Option<Secret>,
+    /// A file that holds it.
+    pub hook_secret_previous_file: Option<PathBuf>,
+}
+
+/// How deliveries are taken.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Intake {
+    /// Two deliveries that say the same within this time are one.
+    #[serde(with = "value::duration")]
+    pub duplicate_window: Duration,
+    /// Deliveries that may wait to be written; more get 503 at once.
+    pub queue: usize,
+    /// Quarantined bodies kept in a day; more are counted and dropped.
+    pub quarantine_per_day: u32,
+    /// New looks a minute for pages that were opened without a signature.
+    pub unsigned_connects_per_minute: u32,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self {
+            duplicate_window: days(2),
+            queue: 4096,
+            quarantine_per_day: 10_000,
+            unsigned_connects_per_minute: 60,
+        }
+    }
+}
+
+/// How jobs are done.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Jobs {
+    /// Jobs this process does at once.
+    pub concurrency: usize,
+    /// A worker that says nothing for this long is taken for dead.
+    #[serde(with = "value::duration")]
+    pub lease: Duration,
+    /// Starts of a rule's action before it is given up.
+    pub max_attempts: i32,
+    /// Wait after the first failure; it doubles with every further one.
+    #[serde(with = "value::duration")]
+    pub backoff: Duration,
+    /// The longest wait, also for what a `Retry-After` may ask.
+    #[serde(with = "value::duration")]
+    pub backoff_limit: Duration,
+    /// How often the queues are looked at when nothing wakes the workers.
+    #[serde(with = "value::duration")]
+    pub poll: Duration,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            concurrency: 16,
+            lease: seconds(30),
+            max_attempts: 12,
+            backoff: seconds(2),
+            backoff_limit: minutes(60),
+            poll: Duration::from_millis(500),
+        }
+    }
+}
+
+/// The clocks of a connection (contract 8): sources disagree, so both are watched.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ActivationClocks {
+    /// The safe deadline, shown and alarmed.
+    #[serde(with = "value::duration")]
+    pub safe: Duration,
+    /// Tries go on until here; then the owner has to connect again.
+    #[serde(with = "value::duration")]
+    pub limit: Duration,
+}
+
+impl Default for ActivationClocks {
+    fn default() -> Self {
+        Self {
+            safe: minutes(60),
+            limit: minutes(12 * 60),
+        }
+    }
+}
+
+/// How long old things are kept.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Events, decisions, finished jobs and their attempts.
+    #[serde(with = "value::duration")]
+    pub events: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { events: days(90) }
+    }
+}
+
+/// The mail server.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// Name of the server.
+    pub host: String,
+    /// Port; 587 is usual with `starttls`, 465 with `tls`.
+    #[serde(default = "smtp_port")]
+    pub port: u16,
+    /// Sender, for instance `Example <hello@example.com>`.
+    pub from: String,
+    /// `none`, `starttls` or `tls`.
+    #[serde(default)]
+    pub tls: SmtpTls,
+    /// Login, when the server wants one.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// A file that holds it.
+    pub password_file: Option<PathBuf>,
+}
+
+fn smtp_port() -> u16 {
+    587
+}
+
+/// How the connection to the mail server is protected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpTls {
+    /// Not at all.
+    None,
+    /// By a command after the start.
+    #[default]
+    Starttls,
+    /// From the start.
+    Tls,
+}
+
+/// Logs.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// A level, or a filter such as `info,bellhop=debug`.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            filter: "info,actix_server=warn,sqlx=warn".to_owned(),
+        }
+    }
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
