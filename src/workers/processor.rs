@@ -13,7 +13,7 @@ use crate::{
     app::App,
     domain::event::State,
     store::{
-        PgTransaction,
+        self, PgTransaction,
         events::{self, Waiting},
     },
 };
