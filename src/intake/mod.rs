@@ -1,4 +1,4 @@
-//! From a recognised delivery to a durable one. When [`Intake::accept`] says that a delivery is
+//! From a recognised delivery to a durable one. When `Intake::accept` says that a delivery is
 //! stored, it survives the loss of the process and of the machine; until then the sender is not told
 //! that it arrived.
 

@@ -117,8 +117,17 @@ pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
 /// When the database does not answer.
 pub async fn pending_migrations(pool: &PgPool) -> Result<Vec<String>, sqlx::migrate::MigrateError> {
     let mut connection = pool.acquire().await?;
-    connection.ensure_migrations_table(&MIGRATOR.table_name).await?;
-    let applied = connection.list_applied_migrations(&MIGRATOR.table_name).await?;
+    // A look must not make the table, which the first migration does.
+    let begun = sqlx::query_scalar!(
+        r#"select to_regclass($1) is not null as "begun!""#,
+        &*MIGRATOR.table_name
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let applied = match begun {
+        true => connection.list_applied_migrations(&MIGRATOR.table_name).await?,
+        false => Vec::new(),
+    };
     let is_applied = |version| applied.iter().any(|migration| migration.version == version);
     Ok(MIGRATOR
         .iter()

@@ -120,7 +120,8 @@ pub async fn enqueue(tx: &mut PgTransaction<'_>, new: &NewJob<'_>) -> sqlx::Resu
     Ok(JobId(id))
 }
 
-/// Puts a job into a lane in which one waiting job is enough; a waiting one is made due at once.
+/// Puts a job into a lane in which one waiting job is enough; a waiting one is made due at once. What
+/// somebody asked of it before and nobody takes back (by hand, an expected payment) stays asked.
 /// Returns the job that waits now.
 ///
 /// # Errors
@@ -132,7 +133,7 @@ pub async fn enqueue_once(tx: &mut PgTransaction<'_>, new: &NewJob<'_>) -> sqlx:
             update lanes set run_at = now(), priority = least(priority, $4)
             where application_id = $1 and location_id = $2 and name = $3 returning id
         )
-        update jobs set run_at = now(), params = $5 where state = 'available' and lane_id = (select id from lane)
+        update jobs set run_at = now(), params = params || $5 where state = 'available' and lane_id = (select id from lane)
         returning jobs.id
         "#,
         new.place.application_id.0,

@@ -52,8 +52,11 @@ async fn the_page_shows_the_hour_that_is_promised_then_the_twelve_and_then_asks_
             stage.page(&connected).await.contains("Please connect again.")
         })
         .await;
-    stage.settled().await;
-    assert_eq!(stage.status(1).await, "uninstalled");
+    stage
+        .until("the end of the pending link", async || {
+            stage.status(1).await == "uninstalled"
+        })
+        .await;
     let page = stage.page(&connected).await;
     assert!(
         !page.contains("http-equiv=\"refresh\"") && !page.contains("finished by"),
