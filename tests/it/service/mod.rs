@@ -4,4 +4,4 @@ mod connecting;
 mod doors;
 mod payloads;
 mod rules;
-mod stage;
+pub(crate) mod stage;
