@@ -77,16 +77,15 @@ fn is_web_address(text: &str) -> bool {
 fn database(config: &Config, notes: &mut Notes<'_>) {
     let Some(url) = &config.database.url else { return };
     let remedy = "Remedy: postgres://user:password@host:5432/name, or no database.url for a private PostgreSQL";
-    match Url::parse(url.expose()) {
-        Ok(url) if matches!(url.scheme(), "postgres" | "postgresql") => {}
-        Ok(url) if url.has_host() => notes.at(
+    let scheme = url.expose().split_once("://").map(|(scheme, _)| scheme);
+    match scheme {
+        Some("postgres" | "postgresql") if Url::parse(url.expose()).is_ok() => {}
+        // It is shown only where it can hold no secret.
+        Some(other @ ("mysql" | "mariadb" | "sqlite" | "mssql" | "http" | "https" | "jdbc:postgresql")) => notes.at(
             "database.url",
-            format!(
-                "database.url begins with `{}://`, and Bellhop needs PostgreSQL. {remedy}",
-                url.scheme()
-            ),
+            format!("database.url begins with `{other}://`, and Bellhop needs PostgreSQL. {remedy}"),
         ),
-        Ok(_) | Err(_) => notes.at(
+        Some(_) | None => notes.at(
             "database.url",
             format!("database.url is no PostgreSQL address. {remedy}"),
         ),

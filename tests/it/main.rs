@@ -6,6 +6,7 @@
     reason = "a test may fail loudly, block, and be told by its environment where the database is"
 )]
 
+mod commands;
 mod dashboards;
 mod docs;
 mod embedded;

@@ -10,4 +10,4 @@ mod jobs;
 mod pages;
 mod payloads;
 mod rules;
-mod stage;
+pub(crate) mod stage;

@@ -1,0 +1,156 @@
+//! The example of a configuration tells the truth: it can be copied, names every key, and shows the defaults.
+
+use std::{collections::BTreeSet, path::Path};
+
+use bellhop::config::Config;
+use toml::{Table, Value};
+
+const EXAMPLE: &str = include_str!("../../../bellhop.example.toml");
+
+/// A commented-out key or section; prose is no such thing.
+fn switched_off(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix('#')?;
+    let key = rest.split(" = ").next()?;
+    let is_key = rest.contains(" = ") && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    (is_key || rest.starts_with('[')).then_some(rest)
+}
+
+/// With everything that is commented out: secrets in the file itself, because they can only be in one place.
+fn everything() -> String {
+    let lines = EXAMPLE.lines().map(|line| switched_off(line).unwrap_or(line));
+    let lines = lines.filter(|line| !line.split(" = ").next().unwrap_or("").ends_with("_file"));
+    lines.collect::<Vec<&str>>().join("\n")
+}
+
+/// As it is, but with files of secrets that exist.
+fn as_it_is(folder: &Path) -> Config {
+    let mut text = EXAMPLE.to_owned();
+    for name in ["hook", "partner"] {
+        std::fs::write(folder.join(name), "a long random text").expect("written");
+        text = text.replace(&format!("/run/secrets/{name}\""), &format!("{name}\""));
+    }
+    Config::from_text(&text, folder).expect("it can be copied")
+}
+
+/// `section.key value` of everything in effect.
+fn effective(config: &Config) -> BTreeSet<String> {
+    fn enter(at: &str, value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Table(table) => table
+                .iter()
+                .for_each(|(key, value)| enter(&format!("{at}.{key}"), value, found)),
+            Value::Array(items) if items.iter().any(Value::is_table) => {
+                items.iter().for_each(|item| enter(at, item, found));
+            }
+            other => drop(found.insert(format!("{} {other}", at.trim_start_matches('.')))),
+        }
+    }
+    let table: Table = toml::to_string(config)
+        .expect("it can be written")
+        .parse()
+        .expect("TOML");
+    let mut found = BTreeSet::new();
+    enter("", &Value::Table(table), &mut found);
+    found
+}
+
+#[test]
+fn it_can_be_copied_and_shows_the_defaults() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let copied = as_it_is(folder.path());
+    let complete = Config::from_text(&everything(), folder.path()).expect("everything switched on is valid too");
+    let (copied, complete) = (effective(&copied), effective(&complete));
+    let more: Vec<&str> = complete
+        .difference(&copied)
+        .map(|line| line.split(' ').next().unwrap_or(""))
+        .collect();
+    // Nothing but these has no default.
+    assert_eq!(
+        more,
+        [
+            "account.accept",
+            "account.api_base",
+            "account.billing_base",
+            "account.partner_base",
+            "account.signature_key",
+            "application.continue_url",
+            "application.rules",
+            "application.user_token",
+            "database.bin_dir",
+            "database.url",
+            "operator.token",
+            "security.hook_secret_previous",
+            "smtp.from",
+            "smtp.host",
+            "smtp.password",
+            "smtp.port",
+            "smtp.tls",
+            "smtp.user",
+        ]
+    );
+    // What is not in the complete one is kept in files in the copied one.
+    let less: Vec<&String> = copied.difference(&complete).collect();
+    assert_eq!(
+        less,
+        [
+            "account.partner_token_file \"partner\"",
+            "application.rules []",
+            "security.hook_secret_file \"hook\"",
+        ]
+    );
+}
+
+#[test]
+fn it_shows_the_defaults_of_the_brand_and_of_mail() {
+    let complete = Config::from_text(&everything(), Path::new(".")).expect("valid");
+    let (account, brand) = (&complete.accounts[0], complete.accounts[0].brand);
+    assert_eq!(account.partner_base.as_deref(), Some(brand.partner_base()));
+    assert_eq!(account.billing_base, account.partner_base);
+    assert_eq!(account.api_base.as_deref(), Some(brand.api_base()));
+    assert_eq!(account.accept.as_deref(), Some(brand.accept()));
+    let text = everything()
+        .replace("port = 587\n", "")
+        .replace("tls = \"starttls\"\n", "");
+    let without = Config::from_text(&text, Path::new(".")).expect("valid");
+    assert_eq!(effective(&without), effective(&complete));
+}
+
+/// The keys a section may have, in the words of the message that refuses another one.
+fn keys_of(section: &str) -> Vec<String> {
+    let header = match section {
+        "account" | "application" => format!("[[{section}]]\n"),
+        "" => String::new(),
+        section => format!("[{section}]\n"),
+    };
+    let problem = Config::from_text(&format!("{header}zzz = 1"), Path::new("."))
+        .expect_err("no such key")
+        .to_string();
+    let (_, keys) = problem.split_once("expected ").expect("a list of keys");
+    // Every second piece stands between two ticks.
+    keys.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn it_names_every_key() {
+    let mut section = String::new();
+    let mut named = BTreeSet::new();
+    for line in EXAMPLE.lines() {
+        let line = switched_off(line).unwrap_or(line);
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']).to_owned();
+            named.insert(format!(".{section}"));
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            named.insert(format!("{section}.{key}"));
+        }
+    }
+    let mut known = BTreeSet::new();
+    for section in keys_of("") {
+        known.extend(keys_of(&section).into_iter().map(|key| format!("{section}.{key}")));
+        known.insert(format!(".{section}"));
+    }
+    assert!(known.len() > 60, "{known:?}");
+    let forgotten: Vec<&String> = known.difference(&named).collect();
+    assert_eq!(forgotten, [""; 0]);
+    let invented: Vec<&String> = named.difference(&known).collect();
+    assert_eq!(invented, [""; 0]);
+}

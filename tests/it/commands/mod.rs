@@ -1,0 +1,141 @@
+//! The program itself: what it prints, how it ends, and what it says to people who made a mistake.
+
+mod configuration;
+mod database;
+mod desk;
+mod example;
+mod long_running;
+mod reading;
+
+use desk::{Desk, ran};
+
+#[tokio::test]
+async fn every_command_explains_itself_and_each_of_its_options() {
+    let commands = [
+        ("serve", "Run the service"),
+        (
+            "check",
+            "Check the configuration and the rules, and show what is in effect",
+        ),
+        ("migrate", "Apply the migrations that are missing"),
+        ("urls", "Show the addresses to enter in the developer cabinet"),
+        (
+            "sandbox",
+            "Run the sandbox marketplace alone, to try any back end against it",
+        ),
+        ("locations", "Look at installations"),
+        ("locations list", "Installations, by application and location"),
+        (
+            "locations show",
+            "One installation: status, history, payments, firings, jobs, events",
+        ),
+        ("events list", "Events, newest first"),
+        (
+            "events show",
+            "One event: what came, and what was decided about it, with reasons",
+        ),
+        ("jobs list", "Jobs, newest first"),
+        ("jobs show", "One job: every attempt with requests and answers"),
+        ("rules check", "Read all rule files and tell every mistake"),
+        ("rules list", "Show the rules as they are understood"),
+        (
+            "demo",
+            "See it work: a private database, a sandbox marketplace, and weeks of its life in a minute",
+        ),
+    ];
+    for (command, about) in commands {
+        let mut args: Vec<&str> = command.split(' ').collect();
+        args.push("--help");
+        let help = ran(&args).await;
+        assert_eq!(help.code, 0, "{command}");
+        assert_eq!(help.out.lines().next(), Some(about), "{command}");
+        let options: Vec<&str> = help
+            .out
+            .lines()
+            .filter(|line| line.trim_start().starts_with("--"))
+            .collect();
+        for option in options {
+            let words = option.trim().split_once("  ").map_or("", |(_, words)| words.trim());
+            assert!(words.len() > 5, "{command}: {option} is not explained");
+        }
+    }
+    let help = ran(&["--help"]).await;
+    for command in [
+        "serve",
+        "check",
+        "migrate",
+        "urls",
+        "locations",
+        "events",
+        "jobs",
+        "rules",
+    ] {
+        assert!(help.out.contains(&format!("\n  {command} ")), "{}", help.out);
+    }
+}
+
+#[tokio::test]
+async fn wrong_usage_ends_with_two_and_says_what_is_possible() {
+    for (args, said) in [
+        (&[][..], "Usage: bellhop <COMMAND>"),
+        (&["serv"][..], "a similar subcommand exists: 'serve'"),
+        (
+            &["locations", "list", "--status", "frozn"][..],
+            "[possible values: pending, active, frozen, uninstalled]",
+        ),
+        (
+            &["jobs", "list", "--state", "done"][..],
+            "[possible values: available, running, completed, discarded, cancelled]",
+        ),
+        (&["events", "list", "--limit", "0"][..], "0 is not in 1..=10000"),
+        (&["events", "list", "--since", "yesterday"][..], "--since <TIME>"),
+        (&["jobs", "show", "first"][..], "invalid digit found in string"),
+    ] {
+        let ended = ran(args).await;
+        assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{args:?}");
+        assert!(ended.err.contains(said), "{args:?}: {}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn urls_are_ready_to_be_copied_into_the_cabinet() {
+    let desk = Desk::new();
+    let shown = desk.run(&["urls"]).await;
+    assert_eq!((shown.code, shown.err.as_str()), (0, ""));
+    // The key is documented as stable for ever: HMAC-SHA256 over the application with the hook secret.
+    assert_eq!(
+        shown.out,
+        "Example app (18289)
+  Registration redirect URL   https://hooks.example.com/apps/18289/connect
+      the owner's browser comes here after Connect
+  Callback URL                https://hooks.example.com/apps/18289/callback
+      uninstall, freeze and payment are told here
+  Notification address        https://hooks.example.com/apps/18289/hooks/KEY
+      for a non-public application only: its entity events. Keep it secret.
+      Of public applications Bellhop registers an address for each location itself.
+"
+        .replace(
+            "KEY",
+            &bellhop::domain::signature::application_hook_key(
+                desk::HOOK_SECRET,
+                bellhop::domain::ids::ApplicationId(18289)
+            )
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_reader_who_has_seen_enough_is_no_reason_to_complain() {
+    let desk = Desk::new();
+    desk.write("rules/a.toml", desk::RULE);
+    for args in [
+        &["urls"][..],
+        &["check"][..],
+        &["rules", "list"][..],
+        &["rules", "list", "--json"][..],
+        &["--help"][..],
+    ] {
+        let (code, err) = desk.into_closed_pipe(args).await;
+        assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
+    }
+}
