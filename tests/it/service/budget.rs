@@ -101,7 +101,6 @@ async fn when_the_minute_is_nearly_used_up_connections_go_first(pool: PgPool) {
     stage
         .until("it is looked at", async || !stage.jobs(8).await.is_empty())
         .await;
-    stage.sandbox.reset_calls().await;
     let signed = Connect {
         follow: true,
         ..Connect::new(APP, 9)
