@@ -72,7 +72,7 @@ impl Done {
 }
 
 /// Does everything that is due now. For tests and for a service that is about to stop; the running
-/// service uses [`run`].
+/// service uses `run`.
 ///
 /// # Errors
 /// When the database does not answer.
