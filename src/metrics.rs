@@ -141,6 +141,16 @@ impl Metrics {
         String::from_utf8_lossy(&text).into_owned()
     }
 
+    /// Seconds since a worker finished a step; `None` before its first.
+    pub fn seconds_since_step(&self, worker: &str) -> Option<f64> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let last = self
+            .worker_last_step_timestamp_seconds
+            .with_label_values(&[worker])
+            .get();
+        (last > 0.0).then_some(now.as_secs_f64() - last)
+    }
+
     /// Notes that a worker finished a step.
     pub fn stepped(&self, worker: &str) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);

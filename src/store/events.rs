@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgPool, PgTransaction, types::Json};
+use sqlx::{PgPool, PgTransaction};
 
 use crate::domain::{
     event::{Draft, Fact, Kind, Source, State},
@@ -171,6 +171,8 @@ pub struct Waiting {
     pub digest: Option<Vec<u8>>,
     /// What it says about the installation.
     pub fact: Option<Fact>,
+    /// Why that cannot be read: another version wrote it. Such an event must not stop its neighbours.
+    pub unreadable: Option<String>,
     /// Raw bytes.
     pub body: Option<Vec<u8>>,
 }
@@ -211,7 +213,7 @@ pub async fn take(tx: &mut PgTransaction<'_>, shard: i16, limit: i64) -> sqlx::R
         Row,
         r#"
         select e.id, e.received_at, e.application_id, e.location_id, e.kind, e.source, e.occurred_at, e.resource_id,
-               e.digest, e.fact as "fact: Json<Fact>", e.body
+               e.digest, e.fact, e.body
         from (select * from inbox where shard = $1 order by event_id limit $2) i
         join events e on e.id = i.event_id and e.received_at = i.received_at
         order by e.id
@@ -234,12 +236,13 @@ struct Row {
     occurred_at: DateTime<Utc>,
     resource_id: Option<i64>,
     digest: Option<Vec<u8>>,
-    fact: Option<Json<Fact>>,
+    fact: Option<Value>,
     body: Option<Vec<u8>>,
 }
 
 impl From<Row> for Waiting {
     fn from(row: Row) -> Self {
+        let fact = row.fact.map(serde_json::from_value::<Fact>).transpose();
         Self {
             id: EventId(row.id),
             received_at: row.received_at,
@@ -252,7 +255,8 @@ impl From<Row> for Waiting {
             occurred_at: row.occurred_at,
             resource_id: row.resource_id,
             digest: row.digest,
-            fact: row.fact.map(|fact| fact.0),
+            unreadable: fact.as_ref().err().map(ToString::to_string),
+            fact: fact.unwrap_or(None),
             body: row.body,
         }
     }
@@ -267,7 +271,7 @@ pub async fn find(pool: &PgPool, id: EventId, received_at: DateTime<Utc>) -> sql
         Row,
         r#"
         select id, received_at, application_id, location_id, kind, source, occurred_at, resource_id, digest,
-               fact as "fact: Json<Fact>", body
+               fact, body
         from events where id = $1 and received_at = $2
         "#,
         id.0,

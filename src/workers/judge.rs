@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
@@ -93,6 +93,9 @@ pub(super) async fn judge(
             queued: false,
         });
     };
+    if let Some(why) = &event.unreadable {
+        bail!("what it says cannot be read by this version: {why}");
+    }
     let case = Case {
         app,
         served,

@@ -5,6 +5,12 @@ use serde_json::json;
 
 use crate::{app::App, store};
 
+/// The workers that step all the time, each by itself at least every `jobs.poll`.
+const WORKERS: [&str; 3] = ["processor", "executor", "scheduler"];
+
+/// A worker that is silent for so long is not fine.
+const STALLED_SECONDS: f64 = 120.0;
+
 /// A database that takes longer is not fine.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -22,6 +28,22 @@ pub(super) async fn ready(app: web::Data<App>) -> HttpResponse {
 }
 
 async fn reasons(app: &App) -> Vec<String> {
+    let mut reasons = database(app).await;
+    for worker in WORKERS {
+        if let Some(seconds) = app
+            .metrics
+            .seconds_since_step(worker)
+            .filter(|seconds| *seconds > STALLED_SECONDS)
+        {
+            reasons.push(format!(
+                "workers: the {worker} has not finished a step for {seconds:.0} s"
+            ));
+        }
+    }
+    reasons
+}
+
+async fn database(app: &App) -> Vec<String> {
     match store::pending_migrations(&app.pool).await {
         Ok(pending) => pending
             .into_iter()
