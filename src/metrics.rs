@@ -66,7 +66,7 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// Deliveries by what became of them: accepted, duplicate, rejected, quarantined, dropped, unavailable.
+    /// Deliveries by what became of them: accepted, duplicate, rejected, quarantined, dropped, refused, unavailable.
     deliveries_total: IntCounterVec["application", "kind", "result"];
     /// Time from reading a delivery to its durable acknowledgement.
     delivery_ack_seconds: Histogram = FAST_SECONDS;

@@ -86,6 +86,7 @@ impl App {
             deadline: config.server.ack_deadline,
             duplicate_window: config.intake.duplicate_window,
             quarantine_per_day: config.intake.quarantine_per_day,
+            applications: config.applications.iter().map(|application| application.id).collect(),
         };
         Ok(Self {
             applications: served::all(&config)?,

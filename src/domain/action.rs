@@ -12,7 +12,7 @@ pub enum Action {
     /// Finish a connection: read the status, activate when it is pending, read what came of it.
     Activate {
         /// Somebody asked for it: also where the partner's own product decides.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         by_hand: bool,
     },
     /// Read the installation's status and turn what differs from ours into events.

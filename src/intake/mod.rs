@@ -1,10 +1,11 @@
-//! From a recognised delivery to a durable one. When [`Intake::accept`] says that a delivery is
+//! From a recognised delivery to a durable one. When `Intake::accept` says that a delivery is
 //! stored, it survives the loss of the process and of the machine; until then the sender is not told
 //! that it arrived.
 
 mod writer;
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -16,7 +17,7 @@ use chrono::{NaiveDate, Utc};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
-    domain::event::State,
+    domain::{event::State, ids::ApplicationId},
     metrics::Metrics,
     store::{
         PgPool,
@@ -46,7 +47,7 @@ pub enum Accepted {
 }
 
 /// How deliveries are written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Deliveries that may wait.
     pub queue: usize,
@@ -56,13 +57,26 @@ pub struct Settings {
     pub duplicate_window: Duration,
     /// Rejected and quarantined deliveries kept in a day.
     pub quarantine_per_day: u32,
+    /// The applications that are configured; others share one label in the metrics.
+    pub applications: BTreeSet<ApplicationId>,
+}
+
+impl Settings {
+    /// An application as a label: numbers that strangers invent do not become labels.
+    fn label(&self, application: ApplicationId) -> String {
+        if self.applications.contains(&application) {
+            application.to_string()
+        } else {
+            "other".to_owned()
+        }
+    }
 }
 
 /// The way in. Cheap to clone.
 #[derive(Clone)]
 pub struct Intake {
     queue: mpsc::Sender<Waiting>,
-    settings: Settings,
+    settings: Arc<Settings>,
     metrics: Metrics,
     refused_today: Arc<Daily>,
 }
@@ -89,8 +103,15 @@ impl Intake {
     /// Starts the writer. It stops when the last `Intake` is dropped and everything is written.
     /// `wake` is notified after every commit.
     pub fn start(pool: PgPool, settings: Settings, metrics: Metrics, wake: Arc<Notify>) -> Self {
+        let settings = Arc::new(settings);
         let (queue, deliveries) = mpsc::channel(settings.queue);
-        tokio::spawn(writer::run(pool, settings, metrics.clone(), wake, deliveries));
+        tokio::spawn(writer::run(
+            pool,
+            Arc::clone(&settings),
+            metrics.clone(),
+            wake,
+            deliveries,
+        ));
         Self {
             queue,
             settings,
@@ -107,7 +128,7 @@ impl Intake {
         let started = std::time::Instant::now();
         let labels: Vec<_> = deliveries
             .iter()
-            .map(|d| (d.application_id.to_string(), d.kind.label(), d.verdict))
+            .map(|d| (self.settings.label(d.application_id), d.kind.label(), d.verdict))
             .collect();
         let result = tokio::time::timeout(self.settings.deadline, self.store_all(deliveries)).await;
         let result = result.unwrap_or(Err(Unavailable));
@@ -130,6 +151,16 @@ impl Intake {
             .delivery_ack_seconds
             .observe(started.elapsed().as_secs_f64());
         result
+    }
+
+    /// Counts a delivery whose body could not be read, so that nobody knows what it was.
+    pub fn count_unread(&self, application: ApplicationId, result: &str) {
+        let labels = [
+            self.settings.label(application),
+            "unknown".to_owned(),
+            result.to_owned(),
+        ];
+        self.metrics.deliveries_total.with_label_values(&labels).inc();
     }
 
     async fn store_all(&self, deliveries: Vec<Delivery>) -> Result<Vec<Accepted>, Unavailable> {

@@ -20,7 +20,7 @@ const BATCH: usize = 256;
 
 pub(super) async fn run(
     pool: PgPool,
-    settings: Settings,
+    settings: Arc<Settings>,
     metrics: Metrics,
     wake: Arc<Notify>,
     mut queue: mpsc::Receiver<Waiting>,
@@ -29,19 +29,19 @@ pub(super) async fn run(
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         metrics.intake_queued.sub(i64::try_from(batch.len()).unwrap_or(0));
         metrics.group_commit_deliveries.observe(batch.len() as f64);
-        flush(&pool, settings, &metrics, std::mem::take(&mut batch)).await;
+        flush(&pool, &settings, &metrics, std::mem::take(&mut batch)).await;
         wake.notify_one();
     }
 }
 
-async fn flush(pool: &PgPool, settings: Settings, metrics: &Metrics, batch: Vec<Waiting>) {
+async fn flush(pool: &PgPool, settings: &Settings, metrics: &Metrics, batch: Vec<Waiting>) {
     let (firsts, repeats) = split_repeats(batch);
     let (deliveries, waiters): (Vec<Delivery>, Vec<_>) = firsts.into_iter().map(|w| (w.delivery, w.answer)).unzip();
     let results = store(pool, settings, &deliveries).await;
     for (delivery, result) in deliveries.iter().zip(&results) {
         if *result == Ok(Stored::Fresh) {
             let labels = [
-                &delivery.application_id.to_string(),
+                &settings.label(delivery.application_id),
                 &delivery.kind.label(),
                 delivery.source.as_str(),
             ];
@@ -78,7 +78,7 @@ fn split_repeats(batch: Vec<Waiting>) -> (Vec<Waiting>, Vec<(usize, Waiting)>) {
     (firsts, repeats)
 }
 
-async fn store(pool: &PgPool, settings: Settings, deliveries: &[Delivery]) -> Vec<Result<Stored, Unavailable>> {
+async fn store(pool: &PgPool, settings: &Settings, deliveries: &[Delivery]) -> Vec<Result<Stored, Unavailable>> {
     match store_once(pool, settings, deliveries).await {
         Ok(stored) => stored.into_iter().map(Ok).collect(),
         Err(Failed::Refused(error)) => {
@@ -108,7 +108,7 @@ enum Failed {
     Away(String),
 }
 
-async fn store_once(pool: &PgPool, settings: Settings, deliveries: &[Delivery]) -> Result<Vec<Stored>, Failed> {
+async fn store_once(pool: &PgPool, settings: &Settings, deliveries: &[Delivery]) -> Result<Vec<Stored>, Failed> {
     let window = i64::try_from(settings.duplicate_window.as_secs()).unwrap_or(i64::MAX);
     match tokio::time::timeout(settings.deadline, events::store(pool, deliveries, window)).await {
         Ok(Ok(stored)) => Ok(stored),

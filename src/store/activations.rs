@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, PgTransaction};
 
@@ -93,15 +95,17 @@ pub async fn open(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<()> 
     Ok(())
 }
 
-/// Whether a connection of this location was ever looked at.
+/// Whether a connection of this location was looked at within this time.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn exists(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<bool> {
+pub async fn looked_at(tx: &mut PgTransaction<'_>, place: Place, within: Duration) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"select exists (select from activations where application_id = $1 and location_id = $2) as "exists!""#,
+        r#"select exists (select from activations where application_id = $1 and location_id = $2
+               and changed_at > now() - make_interval(secs => $3)) as "exists!""#,
         place.application_id.0,
         place.location_id.0,
+        within.as_secs_f64(),
     )
     .fetch_one(&mut **tx)
     .await

@@ -53,6 +53,31 @@ pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<
         .connect_lazy_with(options))
 }
 
+/// Whether nothing is wrong with what was tried: the database was away, or two transactions stood in
+/// each other's way and this one was chosen to give in.
+pub fn is_transient(error: &Error) -> bool {
+    match error {
+        Error::Database(error) => {
+            let code = error.code();
+            // Deadlock, serialization failure, a lock that was not given in time, and a server that
+            // stops or starts.
+            matches!(
+                code.as_deref(),
+                Some("40P01" | "40001" | "55P03" | "57P01" | "57P02" | "57P03")
+            )
+        }
+        Error::Io(_)
+        | Error::Tls(_)
+        | Error::Protocol(_)
+        | Error::PoolTimedOut
+        | Error::PoolClosed
+        | Error::WorkerCrashed
+        | Error::BeginFailed => true,
+        // The enum of the library may grow; what is left are mistakes in a query or in its data.
+        _ => false,
+    }
+}
+
 /// Whether the database answers, and which version it is (`server_version_num`, 150000 for 15.0). On
 /// a connection of its own: a pool tries again until its patience ends, and then cannot tell why.
 ///
@@ -92,8 +117,17 @@ pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
 /// When the database does not answer.
 pub async fn pending_migrations(pool: &PgPool) -> Result<Vec<String>, sqlx::migrate::MigrateError> {
     let mut connection = pool.acquire().await?;
-    connection.ensure_migrations_table(&MIGRATOR.table_name).await?;
-    let applied = connection.list_applied_migrations(&MIGRATOR.table_name).await?;
+    // A look must not make the table, which the first migration does.
+    let begun = sqlx::query_scalar!(
+        r#"select to_regclass($1) is not null as "begun!""#,
+        &*MIGRATOR.table_name
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let applied = match begun {
+        true => connection.list_applied_migrations(&MIGRATOR.table_name).await?,
+        false => Vec::new(),
+    };
     let is_applied = |version| applied.iter().any(|migration| migration.version == version);
     Ok(MIGRATOR
         .iter()

@@ -1,7 +1,7 @@
 //! Figures that are asked from the database when the metrics are read, so that an empty queue reads
 //! zero and not its last value.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::PgPool;
 
@@ -26,11 +26,11 @@ pub struct Stats {
     pub activation_oldest_seconds: BTreeMap<i64, f64>,
 }
 
-/// Reads them all.
+/// Reads them all. Connections that are older than `activation_limit` cannot be activated any more and do not count.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn read(pool: &PgPool) -> sqlx::Result<Stats> {
+pub async fn read(pool: &PgPool, activation_limit: Duration) -> sqlx::Result<Stats> {
     let installations =
         sqlx::query!(r#"select application_id, status, count(*) as "count!" from installations group by 1, 2"#)
             .fetch_all(pool)
@@ -57,8 +57,9 @@ pub async fn read(pool: &PgPool) -> sqlx::Result<Stats> {
         r#"
         select (select count(*) from inbox) as "unprocessed!",
                coalesce((select extract(epoch from now() - received_at)::float8 from inbox order by event_id limit 1), 0) as "oldest!",
-               coalesce((select extract(epoch from now() - min(run_at))::float8 from lanes
-                         where run_at <= now() and leased_until is null), 0) as "due!",
+               coalesce((select extract(epoch from now() - min(l.run_at))::float8 from lanes l
+                         where l.run_at <= now() and (l.leased_until is null or l.leased_until < now())
+                           and exists (select from jobs j where j.lane_id = l.id)), 0) as "due!",
                (select count(*) from timers where due_at <= now() and fired_for is distinct from due_at) as "moments_due!"
         "#
     )
@@ -66,7 +67,8 @@ pub async fn read(pool: &PgPool) -> sqlx::Result<Stats> {
     .await?;
     let activation_oldest_seconds = sqlx::query!(
         r#"select application_id, extract(epoch from now() - min(pending_since))::float8 as "age!" from activations
-           where state in ('activating', 'external') and pending_since is not null group by 1"#
+           where state in ('activating', 'external') and pending_since > now() - make_interval(secs => $1) group by 1"#,
+        activation_limit.as_secs_f64()
     )
     .fetch_all(pool)
     .await?

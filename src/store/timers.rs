@@ -1,5 +1,5 @@
 //! A timer is a moment of one installation that some rule waits for. Which timers there should be
-//! follows from the installation's dates and from the rules; [`plan`] makes it so, and is repeated
+//! follows from the installation's dates and from the rules; `plan` makes it so, and is repeated
 //! whenever one of the two changes.
 
 use chrono::{DateTime, Utc};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use crate::{
@@ -29,6 +29,12 @@ use crate::{
 
 /// Nobody asked for it by hand.
 const ACTIVATE: Action = Action::Activate { by_hand: false };
+
+/// Unexpected events of one place make us look at most this often.
+const UNEXPECTED_AGAIN: Duration = Duration::from_secs(10 * 60);
+
+/// Events of an uninstalled place may still arrive for so long: the sender's delays and retries.
+const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(1);
 
 /// What judging came to, for the metrics.
 pub(super) struct Judged {
@@ -245,7 +251,9 @@ async fn remember(tx: &mut PgTransaction<'_>, event: &Waiting) -> Result<bool> {
     }
 }
 
-/// What nobody told yet, the marketplace is asked. Returns whether there is something to ask.
+/// What nobody told yet, the marketplace is asked. Returns whether there is something to ask. The
+/// lane comes before the activation, as where a job is settled: in the other order the two could wait
+/// for each other.
 async fn look_closer(tx: &mut PgTransaction<'_>, event: &Waiting, installation: &Installation) -> Result<bool> {
     match &event.fact {
         Some(Fact::ConnectOpened { signed }) => {
@@ -254,8 +262,13 @@ async fn look_closer(tx: &mut PgTransaction<'_>, event: &Waiting, installation: 
             } else {
                 Priority::Unproven
             };
-            activations::open(tx, event.place).await?;
             jobs::enqueue_once(tx, &NewJob::activation(event.place, priority, &ACTIVATE)).await?;
+            activations::open(tx, event.place).await?;
+        }
+        // A look at the status found a connection whose redirect never came.
+        Some(Fact::Pending { .. }) if event.source != Source::Activation && installation.status == Status::Pending => {
+            jobs::enqueue_once(tx, &NewJob::activation(event.place, Priority::Activation, &ACTIVATE)).await?;
+            activations::open(tx, event.place).await?;
         }
         Some(Fact::PaymentReported { payment }) => {
             let expected = payment.id.map(|id| ExpectedPayment {
@@ -267,16 +280,23 @@ async fn look_closer(tx: &mut PgTransaction<'_>, event: &Waiting, installation: 
             };
             jobs::enqueue_once(tx, &NewJob::look(event.place, &action)).await?;
         }
-        // An application that needs no activation sends events before anybody told us of it.
-        None if installation.generation == 0 && event.source == Source::Webhook => {
-            if !activations::exists(tx, event.place).await? {
-                activations::open(tx, event.place).await?;
+        // An application that needs no activation sends events before anybody told us of it, and again
+        // after it came back.
+        None if event.source == Source::Webhook && unexpected(event, installation) => {
+            if !activations::looked_at(tx, event.place, UNEXPECTED_AGAIN).await? {
                 jobs::enqueue_once(tx, &NewJob::activation(event.place, Priority::Unproven, &ACTIVATE)).await?;
+                activations::open(tx, event.place).await?;
             }
         }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Whether an event comes from a place that should be silent. What was on its way when the place was
+/// uninstalled is not unexpected.
+fn unexpected(event: &Waiting, installation: &Installation) -> bool {
+    installation.status == Status::Uninstalled && event.occurred_at - installation.status_since > ON_ITS_WAY
 }
 
 /// An event as rules see it.

@@ -21,7 +21,7 @@ use tokio::{
 };
 use tracing::error;
 
-use crate::app::App;
+use crate::{app::App, store};
 
 /// Whether a step found work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,4 +119,10 @@ fn failed(app: &App, name: &'static str, error: &anyhow::Error) -> Duration {
         "A step failed; it is tried again"
     );
     Duration::from_secs(1)
+}
+
+/// Nothing is wrong with what was tried: the same is tried again.
+fn is_transient(error: &anyhow::Error) -> bool {
+    let store = error.chain().find_map(|cause| cause.downcast_ref::<store::Error>());
+    store.is_some_and(store::is_transient)
 }

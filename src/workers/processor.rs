@@ -6,7 +6,7 @@ use chrono::Utc;
 use tracing::{error, warn};
 
 use super::{
-    Step,
+    Step, is_transient,
     judge::{Judged, judge},
 };
 use crate::{
@@ -48,7 +48,7 @@ async fn batch(app: &App, shard: i16) -> Result<Step> {
             tx.commit().await?;
             tell(app, &waiting, &judged);
         }
-        Err(error) if is_away(&error) => return Err(error),
+        Err(error) if is_transient(&error) => return Err(error),
         Err(error) => {
             warn!(
                 error = format!("{error:#}"),
@@ -78,7 +78,7 @@ async fn one_by_one(app: &App, shard: i16, waiting: &[Waiting]) -> Result<()> {
                 tx.commit().await?;
                 tell(app, std::slice::from_ref(event), &[judged]);
             }
-            Err(error) if is_away(&error) => return Err(error),
+            Err(error) if is_transient(&error) => return Err(error),
             Err(error) => {
                 tx.rollback().await?;
                 error!(event_id = %event.id, kind = %event.kind, error = format!("{error:#}"), "An event could not be judged");
@@ -103,12 +103,6 @@ async fn judge_all(app: &App, tx: &mut PgTransaction<'_>, waiting: &[Waiting]) -
         );
     }
     Ok(judged)
-}
-
-/// The database is away: nobody is to blame, and everything is tried again.
-fn is_away(error: &anyhow::Error) -> bool {
-    let store = error.chain().find_map(|cause| cause.downcast_ref::<store::Error>());
-    store.is_some_and(|error| !matches!(error, store::Error::Database(_)))
 }
 
 fn tell(app: &App, waiting: &[Waiting], judged: &[Judged]) {

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `GET /metrics`
 pub(super) async fn metrics(app: web::Data<App>) -> HttpResponse {
-    match tokio::time::timeout(PATIENCE, stats::read(&app.pool)).await {
+    match tokio::time::timeout(PATIENCE, stats::read(&app.pool, app.config.activation.limit)).await {
         Ok(Ok(stats)) => {
             app.metrics.database_up.set(1);
             show(&app, &stats);

@@ -25,15 +25,12 @@ pub(super) async fn callback(
     request: HttpRequest,
     body: web::Payload,
 ) -> HttpResponse {
-    take(
-        &app,
-        ApplicationId(path.into_inner()),
-        None,
-        Key::Absent,
-        &request,
-        body,
-    )
-    .await
+    let address = Address {
+        application_id: ApplicationId(path.into_inner()),
+        location_id: None,
+        key: Key::Absent,
+    };
+    take(&app, address, &request, body).await
 }
 
 /// `POST /apps/{application_id}/hooks/{location_id}/{key}`
@@ -51,8 +48,12 @@ pub(super) async fn location_hooks(
     let right = app
         .hook_secrets()
         .any(|secret| same_secret(&key, &hook_key(secret, place)));
-    let key = if right { Key::Right } else { Key::Wrong };
-    take(&app, place.application_id, Some(place.location_id), key, &request, body).await
+    let address = Address {
+        application_id: place.application_id,
+        location_id: Some(place.location_id),
+        key: if right { Key::Right } else { Key::Wrong },
+    };
+    take(&app, address, &request, body).await
 }
 
 /// `POST /apps/{application_id}/hooks/{key}`
@@ -67,8 +68,12 @@ pub(super) async fn application_hooks(
     let right = app
         .hook_secrets()
         .any(|secret| same_secret(&key, &application_hook_key(secret, application)));
-    let key = if right { Key::Right } else { Key::Wrong };
-    take(&app, application, None, key, &request, body).await
+    let address = Address {
+        application_id: application,
+        location_id: None,
+        key: if right { Key::Right } else { Key::Wrong },
+    };
+    take(&app, address, &request, body).await
 }
 
 /// The cabinet probes an address with GET before it saves it (contract 7.2).
@@ -78,32 +83,37 @@ pub(super) async fn probe() -> HttpResponse {
         .body("Bellhop listens here.\n")
 }
 
-async fn take(
-    app: &App,
+/// What the address of a delivery says.
+struct Address {
     application_id: ApplicationId,
     location_id: Option<LocationId>,
     key: Key,
-    request: &HttpRequest,
-    body: web::Payload,
-) -> HttpResponse {
+}
+
+async fn take(app: &App, address: Address, request: &HttpRequest, body: web::Payload) -> HttpResponse {
     let body = tokio::time::timeout(BODY_WITHIN, body.to_bytes_limited(app.config.server.body_limit));
     let body = match body.await {
         Ok(Ok(Ok(body))) => body,
-        Ok(Ok(Err(_))) => return answer(StatusCode::BAD_REQUEST, "the body broke off"),
-        Ok(Err(_)) => return answer(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
-        Err(_) => {
-            return answer(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the body did not arrive; please send it again",
-            );
+        unread => {
+            let (result, status, message) = match unread {
+                Ok(Err(_)) => ("refused", StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+                Ok(Ok(_)) => ("refused", StatusCode::BAD_REQUEST, "the body broke off"),
+                Err(_) => (
+                    "unavailable",
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the body did not arrive; please send it again",
+                ),
+            };
+            app.intake.count_unread(address.application_id, result);
+            return answer(status, message);
         }
     };
-    let served = app.served(application_id);
+    let served = app.served(address.application_id);
     let hook_id = header(request, "x-hook-id").filter(|id| !id.trim().is_empty());
     let door = Door {
-        application_id,
-        location_id,
-        key,
+        application_id: address.application_id,
+        location_id: address.location_id,
+        key: address.key,
         ours: served.is_some(),
         partner_token: served.map_or("", |served| served.partner_token()),
         tokens: app.all_served().map(|served| served.partner_token()).collect(),

@@ -112,7 +112,7 @@ pub(super) fn progress(served: &Served, view: &View) -> HttpResponse {
         })
         .collect();
     let busy = view.rows.iter().any(|row| under_way(row.progress));
-    let refresh = busy.then(|| view.refresh.as_secs());
+    let refresh = busy.then_some(view.refresh.as_secs());
     render(
         StatusCode::OK,
         Some(served),

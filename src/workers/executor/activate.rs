@@ -157,6 +157,12 @@ async fn pending(
     let noted_since = noted.and_then(|activation| activation.pending_since);
     let since = pending_since(noted_since, seen);
     let waited = (seen.observed_at - since).to_std().unwrap_or_default();
+    if waited > app.config.activation.limit {
+        return Ok(Done {
+            drafts,
+            ..expired(app, job, waited)
+        });
+    }
     // Once somebody has asked for it, an owner who opens the page again does not undo that.
     let begun = noted.is_some_and(|activation| activation.progress == Progress::Activating);
     let progress = match served.config.activation {
@@ -180,7 +186,7 @@ async fn pending(
     };
     match line.send(&call).await {
         Ok(_) => after_activation(app, served, job, line).await,
-        Err(Failure::Call(error)) => Ok(not_activated(app, job, &error, waited)),
+        Err(Failure::Call(error)) => Ok(not_activated(app, job, &error)),
         Err(failure) => Err(failure),
     }
 }
@@ -287,12 +293,8 @@ async fn learn_location(app: &App, served: &Served, location: LocationId, line: 
 }
 
 /// The activation failed or may have failed. It is tried until its time is over.
-fn not_activated(app: &App, job: &Claimed, error: &Error, waited: Duration) -> Done {
+fn not_activated(app: &App, job: &Claimed, error: &Error) -> Done {
     let text = error.to_string();
-    if waited > app.config.activation.limit {
-        let done = Done::of(Outcome::Done(json!({"status": "expired", "error": text})));
-        return done.noting(Progress::Expired, Some(text), None);
-    }
     let outcome = soon(outcome::retry(&app.config.jobs, job, None, &text));
     let progress = if refused(error) {
         Progress::Failed
@@ -300,6 +302,18 @@ fn not_activated(app: &App, job: &Claimed, error: &Error, waited: Duration) -> D
         Progress::Activating
     };
     Done::of(outcome).noting(progress, Some(text), None)
+}
+
+/// Its time is over: the owner has to connect again. The marketplace will clean the link up without a
+/// word, so it is looked at a while longer, and not activated any more.
+fn expired(app: &App, job: &Claimed, waited: Duration) -> Done {
+    let error = "it was not activated in time";
+    let outcome = if waited > app.config.activation.limit * 2 {
+        Outcome::Done(json!({"status": "expired"}))
+    } else {
+        soon(outcome::retry(&app.config.jobs, job, None, error))
+    };
+    Done::of(outcome).noting(Progress::Expired, Some(error.to_owned()), None)
 }
 
 impl Done {

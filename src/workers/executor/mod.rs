@@ -6,14 +6,21 @@ mod outcome;
 mod rule_step;
 mod status;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::watch,
+    task::{self, JoinSet},
+};
 use tracing::{info, warn};
 
-use super::{Step, failed, scheduler::count_appended};
+use super::{Step, failed, is_transient, scheduler::count_appended};
 use crate::{
     app::{App, line::Line},
     domain::{
@@ -27,6 +34,9 @@ use crate::{
         jobs::{self, Claimed, Hands, NewJob, Outcome},
     },
 };
+
+/// Further tries to write what became of a job, with waits that double: three seconds in all.
+const SETTLE_AGAIN: u32 = 6;
 
 /// What came of an attempt, and what is written together with it.
 pub(super) struct Done {
@@ -62,7 +72,7 @@ impl Done {
 }
 
 /// Does everything that is due now. For tests and for a service that is about to stop; the running
-/// service uses [`run`].
+/// service does jobs as they come, so many at once.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -83,14 +93,15 @@ pub async fn step(app: &Arc<App>) -> Result<Step> {
 /// activations alone: jobs of rules may wait long for their turn in the request budget, and a
 /// connection has a deadline.
 pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
-    let mut tasks = JoinSet::new();
+    let mut under_way = UnderWay::default();
     let limit = app.config.jobs.concurrency;
     let reserved = (limit / 4).max(1).min(limit - 1);
     let mut renew = tokio::time::interval(app.config.jobs.lease / 3);
     renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     while !*stopped.borrow() {
+        app.metrics.stepped("executor");
         let mut pause = app.config.jobs.poll;
-        let free = limit - tasks.len();
+        let free = limit - under_way.tasks.len();
         if free > 0 {
             let (lowest, wanted) = match free.saturating_sub(reserved) {
                 0 => (Priority::Activation, free),
@@ -98,11 +109,8 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
             };
             match claim(&app, lowest, wanted).await {
                 Ok(claimed) => {
-                    app.metrics.stepped("executor");
                     let more = claimed.len() == wanted;
-                    for job in claimed {
-                        tasks.spawn(work(Arc::clone(&app), job));
-                    }
+                    under_way.begin(&app, claimed);
                     if more {
                         continue;
                     }
@@ -113,16 +121,50 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
         tokio::select! {
             () = app.wake.executor.notified() => {}
             () = tokio::time::sleep(pause) => {}
-            Some(_) = tasks.join_next() => {}
-            _ = renew.tick() => keep_leases(&app).await,
+            () = under_way.one_ends(), if !under_way.tasks.is_empty() => {}
+            _ = renew.tick() => under_way.keep_leases(&app).await,
             _ = stopped.changed() => {}
         }
     }
     // The leases of what is still being done must not run out meanwhile.
-    while !tasks.is_empty() {
+    while !under_way.tasks.is_empty() {
         tokio::select! {
-            _ = tasks.join_next() => {}
-            _ = renew.tick() => keep_leases(&app).await,
+            () = under_way.one_ends() => {}
+            _ = renew.tick() => under_way.keep_leases(&app).await,
+        }
+    }
+}
+
+/// Jobs that are being done, with the lane of each.
+#[derive(Default)]
+struct UnderWay {
+    tasks: JoinSet<()>,
+    lanes: HashMap<task::Id, i64>,
+}
+
+impl UnderWay {
+    fn begin(&mut self, app: &Arc<App>, claimed: Vec<Claimed>) {
+        for job in claimed {
+            let lane = job.lane_id;
+            let id = self.tasks.spawn(work(Arc::clone(app), job)).id();
+            self.lanes.insert(id, lane);
+        }
+    }
+
+    async fn one_ends(&mut self) {
+        let id = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => error.id(),
+            None => return,
+        };
+        self.lanes.remove(&id);
+    }
+
+    /// Only of these: a lane whose job ended without a word has to run out.
+    async fn keep_leases(&self, app: &App) {
+        let lanes: Vec<i64> = self.lanes.values().copied().collect();
+        if let Err(error) = jobs::renew(&app.pool, &app.worker, app.config.jobs.lease, &lanes).await {
+            warn!(%error, "The leases of running jobs could not be renewed; somebody else may start them again");
         }
     }
 }
@@ -135,12 +177,6 @@ async fn claim(app: &App, lowest: Priority, limit: usize) -> Result<Vec<Claimed>
         lowest,
     };
     jobs::claim(&app.pool, hands, limit).await.context("looking for jobs")
-}
-
-async fn keep_leases(app: &App) {
-    if let Err(error) = jobs::renew(&app.pool, &app.worker, app.config.jobs.lease).await {
-        warn!(%error, "The leases of running jobs could not be renewed; somebody else may start them again");
-    }
 }
 
 async fn work(app: Arc<App>, job: Claimed) {
@@ -156,7 +192,7 @@ async fn work(app: Arc<App>, job: Claimed) {
         .with_label_values(&[action])
         .observe(started.elapsed().as_secs_f64());
     tell(&job, action, &done.outcome);
-    if let Err(error) = settle(&app, &job, &done).await {
+    if let Err(error) = settle_surely(&app, &job, &done).await {
         warn!(job_id = %job.id, error = format!("{error:#}"), "What became of a job could not be written; its lease will run out");
     }
     app.wake.executor.notify_one();
@@ -204,6 +240,22 @@ async fn attempt(app: &App, job: &Claimed) -> Done {
         _ => line.exchanges(),
     };
     done
+}
+
+/// What was called cannot be uncalled, so what became of it is not forgotten at the first failure.
+async fn settle_surely(app: &App, job: &Claimed, done: &Done) -> Result<()> {
+    let mut pause = Duration::from_millis(50);
+    for _ in 0..SETTLE_AGAIN {
+        match settle(app, job, done).await {
+            Err(error) if is_transient(&error) => {
+                warn!(job_id = %job.id, error = format!("{error:#}"), "What became of a job could not be written; again soon");
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            result => return result,
+        }
+    }
+    settle(app, job, done).await
 }
 
 async fn settle(app: &App, job: &Claimed, done: &Done) -> Result<()> {

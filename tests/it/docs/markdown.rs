@@ -88,26 +88,38 @@ impl Document {
             .collect()
     }
 
-    /// Every line, in a block of shell or between backquotes, that calls the program.
+    /// Every line, in a block of shell or between backquotes, that calls the program; `a|b` stands for two lines.
     pub(crate) fn commands(&self) -> Vec<String> {
         let shell = self.blocks().into_iter().filter(|block| block.language == "sh");
         let lines = shell.flat_map(|block| block.text.lines().map(str::to_owned).collect::<Vec<_>>());
         let without_comment = |line: String| line.split(" #").next().unwrap_or_default().trim().to_owned();
         let called = |line: &String| line.starts_with("bellhop ");
-        lines.chain(self.codes()).map(without_comment).filter(called).collect()
+        let lines = lines.chain(self.codes()).map(without_comment).filter(called);
+        lines.flat_map(|line| alternatives(&line)).collect()
     }
+}
+
+fn alternatives(line: &str) -> Vec<String> {
+    let Some(word) = line.split_whitespace().find(|word| word.contains('|') && *word != "|") else {
+        return vec![line.to_owned()];
+    };
+    let one = |choice| line.replacen(word, choice, 1);
+    word.split('|').flat_map(|choice| alternatives(&one(choice))).collect()
 }
 
 #[test]
 fn blocks_codes_links_and_commands_are_found() {
     let document = Document {
         file: "a.md".into(),
-        text: "# One, two\nSay `a\nb` or [see](c.md#d).\n```sh\nbellhop serve # now\ncd x\n```\nThen `bellhop urls`.\n"
+        text: "# One, two\nSay `a\nb` or [see](c.md#d).\n```sh\nbellhop serve # now\ncd x\n```\nThen `bellhop a|b list`.\n"
             .to_owned(),
     };
-    assert_eq!(document.codes(), ["a b", "bellhop urls"]);
+    assert_eq!(document.codes(), ["a b", "bellhop a|b list"]);
     assert_eq!(document.links(), ["c.md#d"]);
     assert_eq!(document.anchors(), ["one-two"]);
-    assert_eq!(document.commands(), ["bellhop serve", "bellhop urls"]);
+    assert_eq!(
+        document.commands(),
+        ["bellhop serve", "bellhop a list", "bellhop b list"]
+    );
     assert_eq!(document.blocks()[0].line, 5);
 }

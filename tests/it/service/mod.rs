@@ -1,7 +1,13 @@
 //! The whole service: real HTTP, a real database, the sandbox for the marketplace.
 
+mod api;
+mod budget;
 mod connecting;
+mod convergence;
+mod crash;
 mod doors;
+mod jobs;
+mod pages;
 mod payloads;
 mod rules;
 pub(crate) mod stage;

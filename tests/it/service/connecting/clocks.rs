@@ -52,8 +52,11 @@ async fn the_page_shows_the_hour_that_is_promised_then_the_twelve_and_then_asks_
             stage.page(&connected).await.contains("Please connect again.")
         })
         .await;
-    stage.settled().await;
-    assert_eq!(stage.status(1).await, "uninstalled");
+    stage
+        .until("the end of the pending link", async || {
+            stage.status(1).await == "uninstalled"
+        })
+        .await;
     let page = stage.page(&connected).await;
     assert!(
         !page.contains("http-equiv=\"refresh\"") && !page.contains("finished by"),
@@ -111,5 +114,27 @@ async fn a_link_that_stays_pending_for_days_is_given_up_after_twelve_hours_and_t
     stage.settled().await;
     assert_eq!(stage.status(1).await, "active");
     assert_eq!(stage.sandbox.link(APP, 1).await.expect("a link").link.activations, 1);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_new_link_has_a_clock_of_its_own_and_needs_its_own_word_to_be_activated(pool: PgPool) {
+    let stage = Stage::set_with(pool, "", |_| {}, "activation = \"external\"").await;
+    stage.connect_as(Shape::Single, &[1]).await;
+    stage.settled().await;
+    stage.pass(hours(3)).await;
+    stage.disconnect(1).await;
+    stage.settled().await;
+    let again = stage.connect_as(Shape::Single, &[1]).await;
+    stage.settled().await;
+    let page = stage.page(&again).await;
+    assert!(
+        page.contains("One step left.") && names(&page, TimeDelta::hours(1)),
+        "{page}"
+    );
+    assert_eq!(
+        (stage.status(1).await.as_str(), stage.called("activate").await),
+        ("pending", 0)
+    );
     stage.end().await;
 }

@@ -1,0 +1,274 @@
+//! Jobs of one lane run one after another in order of their numbers; lanes run beside each other.
+//! A worker leases a lane, not a job: that keeps the order, and one look-up finds work.
+//!
+//! A lease only saves work, it does not guard it: what guards is the fence. Every claim raises the
+//! job's attempt number and writes an attempt row, and a settlement counts only with the number that
+//! was claimed.
+
+mod ending;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::{PgPool, PgTransaction};
+
+pub use self::ending::{Cancel, Outcome, cancel, drop_empty_lanes, settle};
+
+use crate::domain::{
+    action::{Action, Priority},
+    ids::{ApplicationId, FiringId, JobId, LocationId, Place},
+};
+
+/// A job on its way into the queue.
+#[derive(Debug, Clone)]
+pub struct NewJob<'a> {
+    /// Where.
+    pub place: Place,
+    /// Jobs of one lane keep their order.
+    pub lane: &'a str,
+    /// How early its lane is looked at.
+    pub priority: Priority,
+    /// What to do.
+    pub action: &'a Action,
+    /// Of which firing, and which of its steps.
+    pub step: Option<Step<'a>>,
+    /// After so many it is discarded.
+    pub max_attempts: i32,
+}
+
+impl<'a> NewJob<'a> {
+    /// The activation of a location; there is one lane for it, in which one waiting job is enough.
+    pub fn activation(place: Place, priority: Priority, action: &'a Action) -> Self {
+        Self {
+            place,
+            lane: ACTIVATION_LANE,
+            priority,
+            action,
+            step: None,
+            max_attempts: ACTIVATION_ATTEMPTS,
+        }
+    }
+
+    /// A look at the status of a location, likewise.
+    pub fn look(place: Place, action: &'a Action) -> Self {
+        Self {
+            place,
+            lane: STATUS_LANE,
+            priority: action.priority(),
+            action,
+            step: None,
+            max_attempts: STATUS_ATTEMPTS,
+        }
+    }
+}
+
+/// Rules have lanes of their own under their names, which have no dots.
+const ACTIVATION_LANE: &str = "connection.activation";
+
+/// Likewise.
+const STATUS_LANE: &str = "connection.status";
+
+/// Starts of an activation: with the waits between them they outlast its limit of hours.
+const ACTIVATION_ATTEMPTS: i32 = 500;
+
+/// Starts of a look at the status.
+const STATUS_ATTEMPTS: i32 = 12;
+
+/// The place of a job in a firing.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// The firing.
+    pub firing: FiringId,
+    /// The rule.
+    pub rule: &'a str,
+    /// Counted from 0.
+    pub number: i16,
+    /// The name by which later steps know its result.
+    pub id: Option<&'a str>,
+}
+
+/// Puts a job behind the others of its lane.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn enqueue(tx: &mut PgTransaction<'_>, new: &NewJob<'_>) -> sqlx::Result<JobId> {
+    let params = serde_json::to_value(new.action).expect("actions are plain data");
+    let id = sqlx::query_scalar!(
+        r#"
+        with lane as (
+            insert into lanes as l (application_id, location_id, name, priority, run_at) values ($1, $2, $3, $4, now())
+            on conflict (application_id, location_id, name) do update set priority = least(l.priority, excluded.priority)
+            returning id
+        )
+        insert into jobs (lane_id, application_id, location_id, firing_id, rule, step, step_id, action, params, max_attempts)
+        select id, $1, $2, $5, $6, $7, $8, $9, $10, $11 from lane returning id
+        "#,
+        new.place.application_id.0,
+        new.place.location_id.0,
+        new.lane,
+        new.priority as i16,
+        new.step.map(|step| step.firing.0),
+        new.step.map(|step| step.rule),
+        new.step.map_or(0, |step| step.number),
+        new.step.and_then(|step| step.id),
+        new.action.name(),
+        params,
+        new.max_attempts,
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(JobId(id))
+}
+
+/// Puts a job into a lane in which one waiting job is enough; a waiting one is made due at once. What
+/// somebody asked of it before and nobody takes back (by hand, an expected payment) stays asked.
+/// Returns the job that waits now.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn enqueue_once(tx: &mut PgTransaction<'_>, new: &NewJob<'_>) -> sqlx::Result<JobId> {
+    let waiting = sqlx::query_scalar!(
+        r#"
+        with lane as (
+            update lanes set run_at = now(), priority = least(priority, $4)
+            where application_id = $1 and location_id = $2 and name = $3 returning id
+        )
+        update jobs set run_at = now(), params = params || $5 where state = 'available' and lane_id = (select id from lane)
+        returning jobs.id
+        "#,
+        new.place.application_id.0,
+        new.place.location_id.0,
+        new.lane,
+        new.priority as i16,
+        serde_json::to_value(new.action).expect("actions are plain data"),
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    match waiting {
+        Some(id) => Ok(JobId(id)),
+        None => enqueue(tx, new).await,
+    }
+}
+
+/// [`enqueue_once`] in a transaction of its own.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn enqueue_alone(pool: &PgPool, new: &NewJob<'_>) -> sqlx::Result<JobId> {
+    let mut tx = pool.begin().await?;
+    let id = enqueue_once(&mut tx, new).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// A job that this worker has to do now.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// Its number.
+    pub id: JobId,
+    /// The lane that is leased.
+    pub lane_id: i64,
+    /// Where.
+    pub place: Place,
+    /// Of which firing.
+    pub firing_id: Option<FiringId>,
+    /// Of which rule.
+    pub rule: Option<String>,
+    /// Which step of the firing, from 0.
+    pub step: i16,
+    /// The name of the step.
+    pub step_id: Option<String>,
+    /// How urgent its lane is.
+    pub priority: Priority,
+    /// What to do.
+    pub params: Value,
+    /// The fence: which attempt this is, from 1.
+    pub attempt: i32,
+    /// After so many it is discarded.
+    pub max_attempts: i32,
+}
+
+/// Whose lanes a worker leases, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Hands<'a> {
+    /// Its name.
+    pub worker: &'a str,
+    /// For how long.
+    pub lease: Duration,
+    /// Nothing less urgent than this.
+    pub lowest: Priority,
+}
+
+/// Leases up to `limit` lanes that are due, and starts the first job of each. A lane whose lease ran
+/// out is due again: its worker died, and the attempt that was open is closed as lost.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn claim(pool: &PgPool, hands: Hands<'_>, limit: i64) -> sqlx::Result<Vec<Claimed>> {
+    let rows = sqlx::query!(
+        r#"
+        with due as (
+            select id, priority from lanes
+            where run_at <= now() and (leased_until is null or leased_until < now()) and priority <= $4
+            order by priority, run_at limit $3 for update skip locked
+        ), heads as (
+            select j.id, j.lane_id, j.attempts, j.state, due.priority from due
+            cross join lateral (select * from jobs where lane_id = due.id order by id limit 1) j
+        ), leased as (
+            update lanes set leased_by = $1, leased_until = now() + make_interval(secs => $2)
+            where id in (select lane_id from heads)
+        ), lost as (
+            update attempts a set outcome = 'lost', finished_at = now(), error = 'the worker was gone before it said what became of it'
+            from heads h where h.state = 'running' and a.job_id = h.id and a.attempt = h.attempts and a.outcome is null
+        ), started as (
+            update jobs j set state = 'running', attempts = j.attempts + 1 from heads h where j.id = h.id
+            returning j.id, j.lane_id, j.application_id, j.location_id, j.firing_id, j.rule, j.step, j.step_id, j.params,
+                      j.attempts, j.max_attempts, h.priority
+        ), noted as (
+            insert into attempts (job_id, attempt, worker) select id, attempts, $1 from started
+        )
+        select * from started order by id
+        "#,
+        hands.worker,
+        hands.lease.as_secs_f64(),
+        limit,
+        hands.lowest as i16,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Claimed {
+            id: JobId(row.id),
+            lane_id: row.lane_id,
+            place: Place {
+                application_id: ApplicationId(row.application_id),
+                location_id: LocationId(row.location_id),
+            },
+            firing_id: row.firing_id.map(FiringId),
+            rule: row.rule,
+            step: row.step,
+            step_id: row.step_id,
+            priority: Priority::from_number(row.priority),
+            params: row.params,
+            attempt: row.attempts,
+            max_attempts: row.max_attempts,
+        })
+        .collect())
+}
+
+/// Keeps the leases of lanes whose jobs a worker is still doing.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn renew(pool: &PgPool, worker: &str, lease: Duration, lanes: &[i64]) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "update lanes set leased_until = now() + make_interval(secs => $2) where leased_by = $1 and id = any($3)",
+        worker,
+        lease.as_secs_f64(),
+        lanes,
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
