@@ -159,7 +159,7 @@ fn sheet(found: &Detail) -> Sheet {
         None | Some("") => {}
         Some(body) => match serde_json::from_str::<Value>(body) {
             Ok(json) => sheet.note("Body", &format!("{json:#}")),
-            Err(_) => sheet.note("Body, which is no JSON", body),
+            Err(_) => sheet.note("Body (not JSON)", body),
         },
     }
     sheet

@@ -132,7 +132,7 @@ impl Desk {
     }
 
     /// Runs a command whose output nobody reads.
-    pub(super) async fn run_with_closed_pipe(&self, args: &[&str]) -> (i32, String) {
+    pub(super) async fn with_closed_pipe(&self, args: &[&str]) -> (i32, String) {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let mut command = self.command(args);

@@ -89,6 +89,17 @@ async fn get(url: &str) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.expect("a body"))
 }
 
+/// Takes a private PostgreSQL away when the test fails before the program does.
+struct Cleaner(String);
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        let Ok(text) = fs::read_to_string(&self.0) else { return };
+        let pid = text.lines().next().unwrap_or("");
+        let _ = std::process::Command::new("kill").args(["-QUIT", pid]).status();
+    }
+}
+
 #[tokio::test]
 async fn serve_brings_its_own_database_shares_it_with_lookers_and_takes_it_away_again() {
     let desk = Desk::new();
@@ -99,11 +110,12 @@ async fn serve_brings_its_own_database_shares_it_with_lookers_and_takes_it_away_
     assert!(said.starts_with("there is no private database in "), "{said}");
     assert!(!fs::exists(desk.path("pg")).expect("known"), "looking makes none");
 
+    let pid_file = desk.path("pg/cluster/postmaster.pid");
+    let _cleaner = Cleaner(pid_file.clone());
     let (service, public) = Running::serve(&desk).await;
     assert_eq!(get(&format!("http://{public}/healthz")).await.0, 200);
     let beside = desk.run(&["locations", "list"]).await;
     assert_eq!((beside.code, beside.err.as_str()), (0, "Nothing to show.\n"));
-    let pid_file = desk.path("pg/cluster/postmaster.pid");
     let postgres = fs::read_to_string(&pid_file).expect("PostgreSQL runs");
     let postgres = postgres.lines().next().expect("its process").to_owned();
     assert!(fs::exists(format!("/proc/{postgres}")).expect("known"));

@@ -135,7 +135,7 @@ async fn a_reader_who_has_seen_enough_is_no_reason_to_complain() {
         &["rules", "list", "--json"][..],
         &["--help"][..],
     ] {
-        let (code, err) = desk.run_with_closed_pipe(args).await;
+        let (code, err) = desk.with_closed_pipe(args).await;
         assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
     }
 }

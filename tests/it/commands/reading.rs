@@ -125,7 +125,7 @@ async fn lists_and_details_tell_a_connection_from_the_terminal(pool: PgPool) {
         &["events", "list", "--json"],
         &["jobs", "show", "1"],
     ] {
-        assert_eq!(desk.run_with_closed_pipe(args).await, (0, String::new()), "{args:?}");
+        assert_eq!(desk.with_closed_pipe(args).await, (0, String::new()), "{args:?}");
     }
     stage.end().await;
 }
