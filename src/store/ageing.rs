@@ -4,8 +4,9 @@
 
 use sqlx::PgPool;
 
-/// Makes everything that has a date of the marketplace's life older: installations, moments, waiting
-/// jobs, connections under way, payments. Events keep their dates, because they are filed by day.
+/// Makes everything that has a date of the marketplace's life older: installations with their history,
+/// moments, waiting jobs, connections under way, delivery keys. Events keep their dates, because they
+/// are filed by day; so do payments, which are told apart by number.
 ///
 /// # Errors
 /// When the database does not answer.
