@@ -4,7 +4,7 @@ mod api;
 mod budget;
 mod connecting;
 mod convergence;
-mod crash;
+pub(crate) mod crash;
 mod doors;
 mod jobs;
 mod pages;
