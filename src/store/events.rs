@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgPool, PgTransaction};
+use sqlx::{PgConnection, PgPool, PgTransaction};
 
 use crate::domain::{
     event::{Draft, Fact, Kind, Source, State},
@@ -56,7 +56,7 @@ pub enum Stored {
 ///
 /// # Errors
 /// When the batch could not be committed. Nothing of it is stored then.
-pub async fn store(pool: &PgPool, batch: &[Delivery], window_seconds: i64) -> sqlx::Result<Vec<Stored>> {
+pub async fn store(connection: &mut PgConnection, batch: &[Delivery], window_seconds: i64) -> sqlx::Result<Vec<Stored>> {
     let column = |read: fn(&Delivery) -> Option<i64>| -> Vec<Option<i64>> { batch.iter().map(read).collect() };
     let keys: Vec<Option<&[u8]>> = batch.iter().map(|d| d.key.as_ref().map(<[u8; 32]>::as_slice)).collect();
     let kinds: Vec<String> = batch.iter().map(|d| d.kind.to_string()).collect();
@@ -108,7 +108,7 @@ pub async fn store(pool: &PgPool, batch: &[Delivery], window_seconds: i64) -> sq
         window_seconds as f64,
         i64::from(SHARDS),
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let fresh: HashSet<Vec<u8>> = fresh.into_iter().collect();
     let stored = batch.iter().map(|delivery| match &delivery.key {
