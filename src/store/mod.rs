@@ -10,10 +10,12 @@ pub mod activations;
 pub mod ageing;
 /// The shared request budget.
 pub mod budget;
-/// Events: storing deliveries, the inbox, what was decided.
+/// Events: storing deliveries, and what Bellhop found out itself.
 pub mod events;
 /// Applications of rules, each once.
 pub mod firings;
+/// Events that wait to be judged, and what was decided about them.
+pub mod inbox;
 /// Installations, their history and payments, and the places they are at.
 pub mod installations;
 /// The queue.
