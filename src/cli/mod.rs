@@ -3,6 +3,7 @@
 mod check;
 /// Weeks of marketplace life in a minute.
 pub mod demo;
+mod erase;
 mod migrate;
 mod output;
 mod reading;
@@ -59,6 +60,8 @@ enum Command {
     Jobs(reading::Jobs),
     /// Look at the rules.
     Rules(rules::Rules),
+    /// Take the personal data of one location away.
+    Erase(erase::Erase),
 }
 
 /// A mistake of the user: told without a trace, exit code 2.
@@ -129,5 +132,6 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Events(events) => events.run().await,
         Command::Jobs(jobs) => jobs.run().await,
         Command::Rules(rules) => rules.run(),
+        Command::Erase(erase) => erase.run().await,
     }
 }

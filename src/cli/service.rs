@@ -10,7 +10,7 @@ use crate::{
     embedded::{self, Embedded},
     store::{self, PgPool, partitions, timers},
     web::{self, Listeners},
-    workers::{self, Workers, pruner::DAYS_AHEAD},
+    workers::{self, Workers},
 };
 
 /// The database of a configuration: the one it names, or a private cluster.
@@ -161,7 +161,7 @@ impl Service {
         let app = App::build(config, database_url).map_err(|error| Misused(format!("{error:#}")))?;
         reachable(&app.pool).await?;
         migrated(&app.pool, migrate).await?;
-        partitions::ensure(&app.pool, DAYS_AHEAD)
+        partitions::ensure(&app.pool, partitions::DAYS_AHEAD)
             .await
             .context("making partitions")?;
         plan_moments(&app).await?;

@@ -185,18 +185,37 @@ impl Default for ActivationClocks {
     }
 }
 
-/// How long old things are kept.
+/// How long old things are kept. Installations, payments and the keys of rules that may fire once for a location, a
+/// connection, a payment or a moment stay.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
-    /// Events, decisions, finished jobs and their attempts.
+    /// Events and what was decided about them.
     #[serde(with = "value::duration")]
     pub events: Duration,
+    /// Finished jobs and their attempts, with every request and answer.
+    #[serde(with = "value::duration")]
+    pub jobs: Duration,
+    /// What rules did about entity events.
+    #[serde(with = "value::duration")]
+    pub firings: Duration,
+    /// Changes of status, but for the last one of each location.
+    #[serde(with = "value::duration")]
+    pub history: Duration,
+    /// Personal data of a location that was uninstalled so long ago, or looked in and never connected.
+    #[serde(with = "value::duration")]
+    pub uninstalled: Duration,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { events: days(90) }
+        Self {
+            events: days(90),
+            jobs: days(90),
+            firings: days(180),
+            history: days(730),
+            uninstalled: days(30),
+        }
     }
 }
 

@@ -169,11 +169,38 @@ fn timings(config: &Config, notes: &mut Notes<'_>) {
         "activation.safe",
         "activation.safe is later than activation.limit. Remedy: the safe deadline comes first",
     );
+    retention(config, &mut must);
+}
+
+fn retention(config: &Config, must: &mut impl FnMut(bool, &str, &str)) {
+    let (kept, window) = (&config.retention, config.intake.duplicate_window);
     must(
-        config.retention.events >= config.intake.duplicate_window,
+        kept.events >= window,
         "retention.events",
         "retention.events is shorter than intake.duplicate_window. Remedy: keep events at least as long",
     );
+    must(
+        kept.firings >= window,
+        "retention.firings",
+        "retention.firings is shorter than intake.duplicate_window, so a rule could fire twice. Remedy: keep them at least as long",
+    );
+    for (key, period) in [
+        ("retention.events", kept.events),
+        ("retention.jobs", kept.jobs),
+        ("retention.history", kept.history),
+        ("retention.uninstalled", kept.uninstalled),
+    ] {
+        must(
+            period >= value::days(1),
+            key,
+            &format!("{key} must be at least 1d: what is younger may still be under way"),
+        );
+        must(
+            period <= value::days(36_500),
+            key,
+            &format!("{key} must be at most 36500d, which is a hundred years"),
+        );
+    }
 }
 
 fn mail_and_log(config: &Config, notes: &mut Notes<'_>) {

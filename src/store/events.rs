@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgPool, PgTransaction};
 
+use super::partitions;
 use crate::domain::{
     event::{Draft, Fact, Kind, Source, State},
     ids::{ApplicationId, EventId, FiringId, LocationId, Place},
@@ -57,6 +58,17 @@ pub enum Stored {
 /// # Errors
 /// When the batch could not be committed. Nothing of it is stored then.
 pub async fn store(pool: &PgPool, batch: &[Delivery], window_seconds: i64) -> sqlx::Result<Vec<Stored>> {
+    match write(pool, batch, window_seconds).await {
+        // The clock jumped, or nobody made partitions for a week.
+        Err(sqlx::Error::Database(error)) if partitions::is_missing(error.as_ref()) => {
+            partitions::ensure(pool, partitions::DAYS_AHEAD).await?;
+            write(pool, batch, window_seconds).await
+        }
+        result => result,
+    }
+}
+
+async fn write(pool: &PgPool, batch: &[Delivery], window_seconds: i64) -> sqlx::Result<Vec<Stored>> {
     let column = |read: fn(&Delivery) -> Option<i64>| -> Vec<Option<i64>> { batch.iter().map(read).collect() };
     let keys: Vec<Option<&[u8]>> = batch.iter().map(|d| d.key.as_ref().map(<[u8; 32]>::as_slice)).collect();
     let kinds: Vec<String> = batch.iter().map(|d| d.kind.to_string()).collect();

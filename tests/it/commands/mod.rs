@@ -3,6 +3,7 @@
 mod configuration;
 mod database;
 mod desk;
+mod erase;
 mod example;
 mod long_running;
 mod reading;
@@ -36,6 +37,7 @@ async fn every_command_explains_itself_and_each_of_its_options() {
         ),
         ("jobs list", "Jobs, newest first"),
         ("jobs show", "One job: every attempt with requests and answers"),
+        ("erase", "Take the personal data of one location away"),
         ("rules check", "Read all rule files and tell every mistake"),
         ("rules list", "Show the rules as they are understood"),
         (

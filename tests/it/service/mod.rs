@@ -9,5 +9,6 @@ mod doors;
 mod jobs;
 mod pages;
 mod payloads;
+mod retention;
 mod rules;
 pub(crate) mod stage;
