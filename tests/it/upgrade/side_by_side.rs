@@ -391,7 +391,7 @@ async fn upgrade(pool: PgPool, by_hand: bool) {
     let count = || scene.number("select count(*) from _sqlx_migrations");
     assert_eq!(count().await, 1, "it is the first release");
     let new = if by_hand {
-        let config = scene.config("migrate.toml", 1, 1);
+        let config = scene.config("migrate.toml", 1, 2);
         let migrate = Command::new(this()).arg("migrate").arg("--config").arg(config).status();
         let status = tokio::time::timeout(PATIENCE, migrate)
             .await
