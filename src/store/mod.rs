@@ -12,10 +12,12 @@ pub mod ageing;
 pub mod budget;
 /// Taking the personal data of one location away.
 pub mod erasing;
-/// Events: storing deliveries, the inbox, what was decided.
+/// Events: storing deliveries, and what Bellhop found out itself.
 pub mod events;
 /// Applications of rules, each once.
 pub mod firings;
+/// Events that wait to be judged, and what was decided about them.
+pub mod inbox;
 /// Installations, their history and payments, and the places they are at.
 pub mod installations;
 /// The queue.
@@ -42,7 +44,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 /// What other rooms may name of sqlx: they pass these on, and write no SQL.
-pub use sqlx::{Error, PgPool, PgTransaction, Result, migrate::MigrateError};
+pub use sqlx::{Error, PgConnection, PgPool, PgTransaction, Result, migrate::MigrateError};
 
 /// All migrations, oldest first.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -59,6 +61,14 @@ pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<
         .connect_lazy_with(options))
 }
 
+/// A connection of its own, beside the pool.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn connect_alone(pool: &PgPool) -> sqlx::Result<PgConnection> {
+    pool.connect_options().connect().await
+}
+
 /// Whether nothing is wrong with what was tried: the database was away, or two transactions stood in
 /// each other's way and this one was chosen to give in.
 pub fn is_transient(error: &Error) -> bool {
@@ -70,7 +80,7 @@ pub fn is_transient(error: &Error) -> bool {
             matches!(
                 code.as_deref(),
                 Some("40P01" | "40001" | "55P03" | "57P01" | "57P02" | "57P03")
-            ) || partitions::is_missing(error.as_ref())
+            ) || partitions::is_missing_in(error.as_ref())
         }
         Error::Io(_)
         | Error::Tls(_)

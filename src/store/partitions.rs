@@ -108,7 +108,11 @@ async fn attached(executor: impl sqlx::PgExecutor<'_>) -> sqlx::Result<Vec<Strin
 
 /// Whether a row found no partition for its day. Shares its code with rows that break a rule of their
 /// table, which is then named.
-pub(super) fn is_missing(error: &dyn DatabaseError) -> bool {
+pub fn is_missing(error: &Error) -> bool {
+    error.as_database_error().is_some_and(is_missing_in)
+}
+
+pub(super) fn is_missing_in(error: &dyn DatabaseError) -> bool {
     error.code().as_deref() == Some("23514") && error.constraint().is_none()
 }
 

@@ -191,11 +191,14 @@ async fn a_long_query_delays_the_dropping_and_the_making_of_days_but_nobody_else
         assert_eq!(partitions::ensure(&pool, DAYS_AHEAD + 2).await.expect("made"), 10);
     };
     tokio::pin!(dropping);
+    let mut connection = pool.acquire().await.expect("a connection");
     let mut stored = 0;
     loop {
         let storing = async {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            events::store(&pool, &[delivery(stored)], 60).await.expect("stored")
+            events::store(&mut connection, &[delivery(stored)], 60)
+                .await
+                .expect("stored")
         };
         tokio::select! {
             () = &mut dropping => break,
