@@ -4,17 +4,14 @@ use std::time::Duration;
 
 use bellhop::{
     domain::{
-        action::{Action, Priority},
         event::{Draft, Fact, Kind, Source, State},
-        ids::{ApplicationId, EventId, LocationId},
+        ids::{ApplicationId, LocationId},
     },
     sandbox,
     store::{
         self,
         erasing::{self, AskedBy, Order},
         events::{self, Delivery, Stored},
-        firings::{self, NewFiring},
-        jobs::{self, NewJob},
         partitions::{self, DAYS_AHEAD, EVENTS, JOBS},
         sizes, upkeep,
     },
@@ -291,25 +288,16 @@ async fn a_day_without_partitions_costs_no_delivery_and_fails_no_event(pool: PgP
     stage.end().await;
 }
 
-async fn fire(pool: &PgPool, once_per: &str, kind: &Kind) -> bellhop::domain::ids::FiringId {
-    let key = format!("{once_per} {kind}");
-    let new = NewFiring {
-        key: &key,
-        rule: "r",
-        once_per,
-        place: place(1),
-        generation: 1,
-        event_id: EventId(1),
-        event_received_at: Utc::now(),
-        kind: &kind.to_string(),
-    };
-    let mut tx = pool.begin().await.expect("a transaction");
-    let id = firings::claim(&mut tx, &new)
-        .await
-        .expect("claimed")
-        .expect("it is new");
-    tx.commit().await.expect("committed");
-    id
+/// A firing about an event of a kind.
+async fn fire(pool: &PgPool, once_per: &str, kind: &Kind) {
+    run(
+        pool,
+        &format!(
+            "insert into firings (key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind)
+             values ('{once_per} {kind}', 'r', '{once_per}', 1, 1, 1, 1, now(), '{kind}')"
+        ),
+    )
+    .await;
 }
 
 #[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
@@ -326,23 +314,13 @@ async fn keys_that_have_to_last_stay_and_the_others_go(pool: PgPool) {
     fire(&pool, "location", &entity).await;
     fire(&pool, "installation", &entity).await;
     // A job of this one still waits.
-    let waits = fire(&pool, "occurrence", &Kind::of_entity("client", "create")).await;
-    let job = NewJob {
-        place: place(1),
-        lane: "r",
-        priority: Priority::Rule,
-        action: &Action::ReadStatus { expect_payment: None },
-        step: Some(jobs::Step {
-            firing: waits,
-            rule: "r",
-            number: 0,
-            id: None,
-        }),
-        max_attempts: 1,
-    };
-    let mut tx = pool.begin().await.expect("a transaction");
-    jobs::enqueue(&mut tx, &job).await.expect("queued");
-    tx.commit().await.expect("committed");
+    fire(&pool, "occurrence", &Kind::of_entity("client", "create")).await;
+    run(
+        &pool,
+        "insert into jobs (lane_id, application_id, location_id, firing_id, action, params, max_attempts)
+         select 1, 1, 1, id, 'send_webhook', '{}', 1 from firings where kind = 'client.created'",
+    )
+    .await;
     // Nothing is old yet.
     assert_eq!(
         upkeep::forget_firings(&pool, Utc::now() - days(1))
