@@ -120,8 +120,8 @@ metrics! {
     worker_errors_total: IntCounterVec["worker"];
     /// Old partitions that were dropped.
     partitions_dropped_total: IntCounter;
-    /// Locations whose personal data was taken away because they were uninstalled long ago, or never connected.
-    locations_erased_total: IntCounter;
+    /// Places whose personal data was taken away because they were uninstalled long ago, or never connected.
+    places_erased_total: IntCounter;
     /// Size of each table with its indexes, a partitioned one with all its days. Read every ten minutes.
     table_bytes: IntGaugeVec["table"];
     /// Rows of each table that are gone and still take room. Read every ten minutes.

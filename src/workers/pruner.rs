@@ -96,7 +96,7 @@ async fn erase(app: &App, now: DateTime<Utc>) -> Result<Step> {
             if !gone.is_empty() {
                 let (place, before) = (order.place, order.before);
                 info!(%place, %before, ?gone, "Erased what was known of a location that is not connected");
-                app.metrics.locations_erased_total.inc();
+                app.metrics.places_erased_total.inc();
             }
             if began.elapsed() > ERASING {
                 return Ok(Step::Worked);
