@@ -7,6 +7,7 @@ mod convergence;
 mod crash;
 mod doors;
 mod jobs;
+mod leases;
 mod pages;
 mod payloads;
 mod rules;
