@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
@@ -21,6 +21,16 @@ pub(super) struct Serve {
     /// Refuse to start when migrations are missing, instead of applying them.
     #[arg(long)]
     no_migrate: bool,
+    /// Do only this part; another process on the same database has to do the rest.
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Only>,
+}
+
+/// A part of the service that can run by itself.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// Take deliveries and write them down; judge nothing and do no jobs.
+    Intake,
 }
 
 impl Serve {
@@ -33,7 +43,11 @@ impl Serve {
         telemetry::start(form, &config.log.filter);
         let public_url = config.server.public_url.clone();
         let database = Database::open(&config).await?;
-        let service = match Service::start(config, &database.url, !self.no_migrate).await {
+        let started = match self.only {
+            None => Service::start(config, &database.url, !self.no_migrate).await,
+            Some(Only::Intake) => Service::start_intake(config, &database.url, !self.no_migrate).await,
+        };
+        let service = match started {
             Ok(service) => service,
             Err(error) => {
                 database.close().await?;

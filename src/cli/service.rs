@@ -149,7 +149,8 @@ pub struct Service {
     pub app: Arc<App>,
     /// Where it listens.
     pub listeners: Listeners,
-    workers: Workers,
+    /// `None` when this process only takes deliveries.
+    workers: Option<Workers>,
 }
 
 impl Service {
@@ -158,16 +159,10 @@ impl Service {
     /// # Errors
     /// With a [`Misused`] when configuration, rules, database or addresses are not right.
     pub async fn start(config: Config, database_url: &str, migrate: bool) -> Result<Self> {
-        let app = App::build(config, database_url).map_err(|error| Misused(format!("{error:#}")))?;
-        reachable(&app.pool).await?;
-        migrated(&app.pool, migrate).await?;
-        partitions::ensure(&app.pool, DAYS_AHEAD)
-            .await
-            .context("making partitions")?;
+        let app = Self::prepare(config, database_url, migrate).await?;
         plan_moments(&app).await?;
-        let app = Arc::new(app);
         let listeners = web::listen(&app).map_err(|error| Misused(error.to_string()))?;
-        let workers = workers::start(&app);
+        let workers = Some(workers::start(&app));
         Ok(Self {
             app,
             listeners,
@@ -175,12 +170,40 @@ impl Service {
         })
     }
 
+    /// Starts what takes deliveries and nothing else. Other processes on the database judge them, do the jobs, and
+    /// make the partitions of the days to come.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub async fn start_intake(config: Config, database_url: &str, migrate: bool) -> Result<Self> {
+        let app = Self::prepare(config, database_url, migrate).await?;
+        let listeners = web::listen(&app).map_err(|error| Misused(error.to_string()))?;
+        Ok(Self {
+            app,
+            listeners,
+            workers: None,
+        })
+    }
+
+    async fn prepare(config: Config, database_url: &str, migrate: bool) -> Result<Arc<App>> {
+        let app = App::build(config, database_url).map_err(|error| Misused(format!("{error:#}")))?;
+        reachable(&app.pool).await?;
+        migrated(&app.pool, migrate).await?;
+        partitions::ensure(&app.pool, DAYS_AHEAD)
+            .await
+            .context("making partitions")?;
+        Ok(Arc::new(app))
+    }
+
     /// Takes nothing new, finishes what was begun, and stops, within `server.shutdown_grace`.
     pub async fn stop(self) {
         let grace = self.app.config.server.shutdown_grace;
         let finish = async {
             self.listeners.stop().await;
-            self.workers.stop(grace).await
+            match self.workers {
+                Some(workers) => workers.stop(grace).await,
+                None => true,
+            }
         };
         match tokio::time::timeout(grace, finish).await {
             Ok(true) => info!("Everything that was begun is finished"),

@@ -1,5 +1,7 @@
+use std::collections::HashSet;
+
 use serde_json::Value;
-use sqlx::{PgPool, PgTransaction};
+use sqlx::{PgConnection, PgPool, PgTransaction};
 
 use crate::domain::{
     event::{Draft, Fact, Kind, Source, State},
@@ -48,72 +50,71 @@ pub enum Stored {
 }
 
 /// Stores a batch in one statement and one commit: sameness key, event and inbox row. The keys
-/// inside a batch must differ. Returns for each delivery whether it was fresh.
+/// inside a batch must differ. Returns for each delivery whether it was fresh. Events get their
+/// numbers in the order of the batch.
 ///
 /// # Errors
 /// When the batch could not be committed. Nothing of it is stored then.
-pub async fn store(pool: &PgPool, batch: &[Delivery], window_seconds: i64) -> sqlx::Result<Vec<Stored>> {
+pub async fn store(connection: &mut PgConnection, batch: &[Delivery], window_seconds: i64) -> sqlx::Result<Vec<Stored>> {
     let column = |read: fn(&Delivery) -> Option<i64>| -> Vec<Option<i64>> { batch.iter().map(read).collect() };
-    let keys: Vec<Option<Vec<u8>>> = batch.iter().map(|d| d.key.map(|key| key.to_vec())).collect();
+    let keys: Vec<Option<&[u8]>> = batch.iter().map(|d| d.key.as_ref().map(<[u8; 32]>::as_slice)).collect();
     let kinds: Vec<String> = batch.iter().map(|d| d.kind.to_string()).collect();
-    let sources: Vec<String> = batch.iter().map(|d| d.source.to_string()).collect();
-    let verdicts: Vec<String> = batch.iter().map(|d| d.verdict.to_string()).collect();
-    let reasons: Vec<Option<String>> = batch.iter().map(|d| d.reason.map(str::to_owned)).collect();
-    let digests: Vec<Vec<u8>> = batch.iter().map(|d| d.digest.to_vec()).collect();
+    let sources: Vec<&str> = batch.iter().map(|d| d.source.as_str()).collect();
+    let verdicts: Vec<&str> = batch.iter().map(|d| d.verdict.as_str()).collect();
+    let reasons: Vec<Option<&str>> = batch.iter().map(|d| d.reason).collect();
+    let digests: Vec<&[u8]> = batch.iter().map(|d| d.digest.as_slice()).collect();
     let facts: Vec<Option<Value>> = batch.iter().map(|d| d.fact.as_ref().map(fact_json)).collect();
-    let headers: Vec<Value> = batch.iter().map(|d| d.headers.clone()).collect();
-    let bodies: Vec<Vec<u8>> = batch.iter().map(|d| d.body.clone()).collect();
+    let headers: Vec<&Value> = batch.iter().map(|d| &d.headers).collect();
+    let bodies: Vec<&[u8]> = batch.iter().map(|d| d.body.as_slice()).collect();
+    // The keys are written in their own order, so that two processes with the same deliveries cannot
+    // wait for each other. The bodies pass through no common table expression: it would copy them.
     let fresh = sqlx::query_scalar!(
         r#"
-        with input as (
-            select * from unnest(
-                $1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
-                $9::bytea[], $10::jsonb[], $11::jsonb[], $12::bytea[]
-            ) with ordinality as t(
-                key, application_id, location_id, kind, source, verdict, reason, resource_id, digest, fact, headers, body, n
-            )
-        ), fresh as (
-            insert into delivery_keys as known (key) select key from input where key is not null
+        with fresh as (
+            insert into delivery_keys as known (key)
+            select key from unnest($1::bytea[]) as k(key) where key is not null order by key
             on conflict (key) do update set seen_at = excluded.seen_at
                 where known.seen_at < now() - make_interval(secs => $13)
             returning key
         ), stored as (
             insert into events (application_id, location_id, kind, source, verdict, reason, resource_id, digest, fact, headers, body)
             select application_id, location_id, kind, source, verdict, reason, resource_id, digest, fact, headers, body
-            from input where key is null or key in (select key from fresh)
-            order by n
+            from unnest(
+                $1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
+                $9::bytea[], $10::jsonb[], $11::jsonb[], $12::bytea[]
+            ) as t(key, application_id, location_id, kind, source, verdict, reason, resource_id, digest, fact, headers, body)
+            where key is null or key in (select key from fresh)
             returning id, received_at, application_id, location_id, verdict
         ), queued as (
             insert into inbox (event_id, received_at, application_id, location_id, shard)
             select id, received_at, application_id, location_id, abs(location_id % $14)::smallint
             from stored where verdict = 'received' and location_id is not null
         )
-        select n as "n!" from input where key is null or key in (select key from fresh)
+        select key from fresh
         "#,
-        &keys as &[Option<Vec<u8>>],
+        &keys as &[Option<&[u8]>],
         &column(|d| Some(d.application_id.0)) as &[Option<i64>],
         &column(|d| d.location_id.map(|id| id.0)) as &[Option<i64>],
         &kinds,
-        &sources,
-        &verdicts,
-        &reasons as &[Option<String>],
+        &sources as &[&str],
+        &verdicts as &[&str],
+        &reasons as &[Option<&str>],
         &column(|d| d.resource_id) as &[Option<i64>],
-        &digests,
+        &digests as &[&[u8]],
         &facts as &[Option<Value>],
-        &headers,
-        &bodies,
+        &headers as &[&Value],
+        &bodies as &[&[u8]],
         window_seconds as f64,
         i64::from(SHARDS),
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
-    let mut stored = vec![Stored::Duplicate; batch.len()];
-    for n in fresh {
-        if let Some(place) = usize::try_from(n - 1).ok().and_then(|n| stored.get_mut(n)) {
-            *place = Stored::Fresh;
-        }
-    }
-    Ok(stored)
+    let fresh: HashSet<Vec<u8>> = fresh.into_iter().collect();
+    let stored = batch.iter().map(|delivery| match &delivery.key {
+        Some(key) if !fresh.contains(key.as_slice()) => Stored::Duplicate,
+        Some(_) | None => Stored::Fresh,
+    });
+    Ok(stored.collect())
 }
 
 /// Puts events that Bellhop made itself into the inbox.

@@ -38,7 +38,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 /// What other rooms may name of sqlx: they pass these on, and write no SQL.
-pub use sqlx::{Error, PgPool, PgTransaction, Result, migrate::MigrateError};
+pub use sqlx::{Error, PgConnection, PgPool, PgTransaction, Result, migrate::MigrateError};
 
 /// All migrations, oldest first.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -53,6 +53,14 @@ pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<
         .max_connections(connections)
         .acquire_timeout(patience)
         .connect_lazy_with(options))
+}
+
+/// A connection of its own, beside the pool.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn connect_alone(pool: &PgPool) -> sqlx::Result<PgConnection> {
+    pool.connect_options().connect().await
 }
 
 /// Whether nothing is wrong with what was tried: the database was away, or two transactions stood in
