@@ -110,6 +110,8 @@ metrics! {
     marketplace_request_seconds: HistogramVec["call"] = SLOW_SECONDS;
     /// Time requests waited for their turn in the shared budget.
     marketplace_budget_wait_seconds: Histogram = SLOW_SECONDS;
+    /// Whether requests for an account are held back because the marketplace does not answer: 1 while they are.
+    circuit_state: IntGaugeVec["account"];
     /// Connections to the database.
     database_pool_connections: IntGaugeVec["state"];
     /// Whether the database answered when the metrics were read.
