@@ -12,7 +12,7 @@ use crate::{
 /// Options of the measurement.
 #[derive(Args)]
 pub(super) struct Bench {
-    /// What to measure.
+    /// What to measure; `all` leaves out `retained`, which takes minutes and gigabytes.
     #[arg(value_enum, default_value = "all")]
     part: Which,
     /// Paired rounds; the median is told.
@@ -41,22 +41,22 @@ pub(super) struct Bench {
     postgres: Option<PathBuf>,
 }
 
-/// What is measured.
+/// What is measured: the parts, and `all`. Plain comments keep the help short.
 #[derive(Clone, Copy, ValueEnum)]
 enum Which {
-    /// Everything but `retained`.
+    // Everything but `retained`.
     All,
-    /// Durable acknowledgements, against two references.
+    // Durable acknowledgements, against two references.
     Intake,
-    /// The same on a disk that takes a millisecond longer.
+    // The same on a disk that takes a millisecond longer.
     SlowDisk,
-    /// Acknowledgements while everything is judged, and how late judging is.
+    // Acknowledgements while everything is judged, and how late judging is.
     Processing,
-    /// The queue of jobs.
+    // The queue of jobs.
     Jobs,
-    /// Memory and time to start.
+    // Memory and time to start.
     Footprint,
-    /// Acknowledgements and jobs beside much old data; takes minutes and gigabytes.
+    // Acknowledgements and jobs beside much old data; takes minutes and gigabytes.
     Retained,
 }
 

@@ -55,7 +55,11 @@ pub enum Stored {
 ///
 /// # Errors
 /// When the batch could not be committed. Nothing of it is stored then.
-pub async fn store(connection: &mut PgConnection, batch: &[Delivery], window_seconds: i64) -> sqlx::Result<Vec<Stored>> {
+pub async fn store(
+    connection: &mut PgConnection,
+    batch: &[Delivery],
+    window_seconds: i64,
+) -> sqlx::Result<Vec<Stored>> {
     let column = |read: fn(&Delivery) -> Option<i64>| -> Vec<Option<i64>> { batch.iter().map(read).collect() };
     let keys: Vec<Option<&[u8]>> = batch.iter().map(|d| d.key.as_ref().map(<[u8; 32]>::as_slice)).collect();
     let kinds: Vec<String> = batch.iter().map(|d| d.kind.to_string()).collect();
