@@ -21,7 +21,7 @@ pub(super) struct Serve {
     /// Refuse to start when migrations are missing, instead of applying them.
     #[arg(long)]
     no_migrate: bool,
-    /// Do only this part; another process on the same database has to do the rest.
+    /// Do only this part: `intake` takes deliveries; another process on the same database has to do the rest.
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Only>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Serve {
 /// A part of the service that can run by itself.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Only {
-    /// Take deliveries and write them down; judge nothing and do no jobs.
+    // Take deliveries and write them down; judge nothing and do no jobs. A doc comment would lengthen the help.
     Intake,
 }
 
