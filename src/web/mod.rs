@@ -184,11 +184,13 @@ fn run(
     routes: fn(&mut web::ServiceConfig),
 ) -> io::Result<Running> {
     let shared = web::Data::from(Arc::clone(app));
+    let room = web::Data::new(public::Room::default());
     let server = &app.config.server;
     let service = move || {
         Service::new()
             .wrap(from_fn(note))
             .app_data(shared.clone())
+            .app_data(room.clone())
             .configure(routes)
     };
     let guests = Connections::new(connections, server.keep_alive + HEADERS_WITHIN);

@@ -1,5 +1,6 @@
 //! What the marketplace and the owners' browsers reach.
 
+mod body;
 mod connect;
 mod doors;
 mod page;
@@ -9,6 +10,7 @@ mod wire;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
+pub(super) use self::body::Room;
 use super::connections::Ticket;
 
 /// All public routes.
