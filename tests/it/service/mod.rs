@@ -7,6 +7,7 @@ mod convergence;
 mod crash;
 mod doors;
 mod handover;
+mod hostile;
 mod jobs;
 mod pages;
 mod payloads;
