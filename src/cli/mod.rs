@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod check;
 /// Weeks of marketplace life in a minute.
 pub mod demo;
@@ -44,6 +45,11 @@ enum Command {
     Serve(serve::Serve),
     /// See it work: a private database, a sandbox marketplace, and weeks of its life in a minute.
     Demo(demo::Demo),
+    /// Measure how fast it is on this machine, as ratios to references of the same run.
+    Bench(bench::Bench),
+    /// The receiver that `bench` compares with.
+    #[command(hide = true)]
+    BenchReference(bench::Reference),
     /// Run the sandbox marketplace alone, to try any back end against it.
     Sandbox(sandbox::Sandbox),
     /// Check the configuration and the rules, and show what is in effect.
@@ -122,6 +128,8 @@ async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Serve(serve) => serve.run().await,
         Command::Demo(demo) => demo.run().await,
+        Command::Bench(bench) => bench.run().await,
+        Command::BenchReference(reference) => reference.run().await,
         Command::Sandbox(sandbox) => sandbox.run().await,
         Command::Check(check) => check.run().await,
         Command::Migrate(config) => migrate::run(&config).await,

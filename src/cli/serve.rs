@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -27,6 +27,16 @@ pub(super) struct Serve {
     /// Set by the process that this one takes over from.
     #[arg(long, hide = true)]
     successor: bool,
+    /// Do only this part; another process on the same database has to do the rest.
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Only>,
+}
+
+/// A part of the service that can run by itself.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// Take deliveries and write them down; judge nothing and do no jobs.
+    Intake,
 }
 
 impl Serve {
@@ -39,7 +49,11 @@ impl Serve {
         let public_url = config.server.public_url.clone();
         let private = config.database.url.is_none();
         let database = Database::open(&config).await?;
-        let service = match Service::start_on(sockets, config, &database.url, !self.no_migrate).await {
+        let started = match self.only {
+            None => Service::start_on(sockets, config, &database.url, !self.no_migrate).await,
+            Some(Only::Intake) => Service::start_intake(sockets, config, &database.url, !self.no_migrate).await,
+        };
+        let service = match started {
             Ok(service) => service,
             Err(error) => {
                 database.close().await?;

@@ -149,7 +149,8 @@ pub struct Service {
     pub app: Arc<App>,
     /// Where it listens.
     pub listeners: Listeners,
-    workers: Workers,
+    /// `None` when this process only takes deliveries.
+    workers: Option<Workers>,
 }
 
 impl Service {
@@ -166,21 +167,40 @@ impl Service {
     /// # Errors
     /// As [`Service::start`].
     pub async fn start_on(sockets: Inherited, config: Config, database_url: &str, migrate: bool) -> Result<Self> {
+        let app = Self::prepare(config, database_url, migrate).await?;
+        plan_moments(&app).await?;
+        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
+        let workers = Some(workers::start(&app));
+        Ok(Self {
+            app,
+            listeners,
+            workers,
+        })
+    }
+
+    /// Starts what takes deliveries and nothing else. Other processes on the database judge them, do the jobs, and
+    /// make the partitions of the days to come.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub async fn start_intake(sockets: Inherited, config: Config, database_url: &str, migrate: bool) -> Result<Self> {
+        let app = Self::prepare(config, database_url, migrate).await?;
+        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
+        Ok(Self {
+            app,
+            listeners,
+            workers: None,
+        })
+    }
+
+    async fn prepare(config: Config, database_url: &str, migrate: bool) -> Result<Arc<App>> {
         let app = App::build(config, database_url).map_err(|error| Misused(format!("{error:#}")))?;
         reachable(&app.pool).await?;
         migrated(&app.pool, migrate).await?;
         partitions::ensure(&app.pool, DAYS_AHEAD)
             .await
             .context("making partitions")?;
-        plan_moments(&app).await?;
-        let app = Arc::new(app);
-        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
-        let workers = workers::start(&app);
-        Ok(Self {
-            app,
-            listeners,
-            workers,
-        })
+        Ok(Arc::new(app))
     }
 
     /// Takes nothing new, finishes what was begun, and stops, within `server.shutdown_grace`.
@@ -201,7 +221,13 @@ impl Service {
             self.listeners.announce_end();
             tokio::time::sleep(delay).await;
             let rest = grace.saturating_sub(delay);
-            let (finished, ()) = tokio::join!(self.workers.stop(rest), self.listeners.stop(end, rest));
+            let work = async {
+                match self.workers {
+                    Some(workers) => workers.stop(rest).await,
+                    None => true,
+                }
+            };
+            let (finished, ()) = tokio::join!(work, self.listeners.stop(end, rest));
             finished
         };
         match tokio::time::timeout(grace, finish).await {

@@ -10,7 +10,7 @@ use super::{Settings, Unavailable, Waiting};
 use crate::{
     metrics::Metrics,
     store::{
-        self, PgPool,
+        self, PgConnection, PgPool,
         events::{self, Delivery, Stored},
     },
 };
@@ -26,18 +26,19 @@ pub(super) async fn run(
     mut queue: mpsc::Receiver<Waiting>,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
+    let mut pen = Pen { pool, connection: None };
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         metrics.intake_queued.sub(i64::try_from(batch.len()).unwrap_or(0));
         metrics.group_commit_deliveries.observe(batch.len() as f64);
-        flush(&pool, &settings, &metrics, std::mem::take(&mut batch)).await;
+        flush(&mut pen, &settings, &metrics, std::mem::take(&mut batch)).await;
         wake.notify_one();
     }
 }
 
-async fn flush(pool: &PgPool, settings: &Settings, metrics: &Metrics, batch: Vec<Waiting>) {
+async fn flush(pen: &mut Pen, settings: &Settings, metrics: &Metrics, batch: Vec<Waiting>) {
     let (firsts, repeats) = split_repeats(batch);
     let (deliveries, waiters): (Vec<Delivery>, Vec<_>) = firsts.into_iter().map(|w| (w.delivery, w.answer)).unzip();
-    let results = store(pool, settings, &deliveries).await;
+    let results = store(pen, settings, &deliveries).await;
     for (delivery, result) in deliveries.iter().zip(&results) {
         if *result == Ok(Stored::Fresh) {
             let labels = [
@@ -78,15 +79,15 @@ fn split_repeats(batch: Vec<Waiting>) -> (Vec<Waiting>, Vec<(usize, Waiting)>) {
     (firsts, repeats)
 }
 
-async fn store(pool: &PgPool, settings: &Settings, deliveries: &[Delivery]) -> Vec<Result<Stored, Unavailable>> {
-    match store_once(pool, settings, deliveries).await {
+async fn store(pen: &mut Pen, settings: &Settings, deliveries: &[Delivery]) -> Vec<Result<Stored, Unavailable>> {
+    match store_once(pen, settings, deliveries).await {
         Ok(stored) => stored.into_iter().map(Ok).collect(),
         Err(Failed::Refused(error)) => {
             // One bad row must not fail its neighbours.
             warn!(%error, deliveries = deliveries.len(), "A batch of deliveries was refused; trying them one by one");
             let mut results = Vec::with_capacity(deliveries.len());
             for delivery in deliveries {
-                results.push(match store_once(pool, settings, std::slice::from_ref(delivery)).await {
+                results.push(match store_once(pen, settings, std::slice::from_ref(delivery)).await {
                     Ok(stored) => stored.first().copied().ok_or(Unavailable),
                     Err(Failed::Refused(error) | Failed::Away(error)) => {
                         error!(%error, kind = %delivery.kind, "A delivery could not be stored");
@@ -103,14 +104,34 @@ async fn store(pool: &PgPool, settings: &Settings, deliveries: &[Delivery]) -> V
     }
 }
 
+/// The connection deliveries are written on. It is kept, so that no flush pays for asking whether it
+/// still works, and it is not of the pool, so that no worker can keep it from us.
+struct Pen {
+    pool: PgPool,
+    connection: Option<PgConnection>,
+}
+
+impl Pen {
+    /// A connection that has failed, or whose answer nobody waited for, is not used again.
+    async fn store(&mut self, deliveries: &[Delivery], window: i64) -> store::Result<Vec<Stored>> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => store::connect_alone(&self.pool).await?,
+        };
+        let stored = events::store(&mut connection, deliveries, window).await?;
+        self.connection = Some(connection);
+        Ok(stored)
+    }
+}
+
 enum Failed {
     Refused(String),
     Away(String),
 }
 
-async fn store_once(pool: &PgPool, settings: &Settings, deliveries: &[Delivery]) -> Result<Vec<Stored>, Failed> {
+async fn store_once(pen: &mut Pen, settings: &Settings, deliveries: &[Delivery]) -> Result<Vec<Stored>, Failed> {
     let window = i64::try_from(settings.duplicate_window.as_secs()).unwrap_or(i64::MAX);
-    match tokio::time::timeout(settings.deadline, events::store(pool, deliveries, window)).await {
+    match tokio::time::timeout(settings.deadline, pen.store(deliveries, window)).await {
         Ok(Ok(stored)) => Ok(stored),
         Ok(Err(store::Error::Database(error))) => Err(Failed::Refused(error.to_string())),
         Ok(Err(error)) => Err(Failed::Away(error.to_string())),

@@ -10,10 +10,12 @@ pub mod activations;
 pub mod ageing;
 /// The shared request budget.
 pub mod budget;
-/// Events: storing deliveries, the inbox, what was decided.
+/// Events: storing deliveries, and what Bellhop found out itself.
 pub mod events;
 /// Applications of rules, each once.
 pub mod firings;
+/// Events that wait to be judged, and what was decided about them.
+pub mod inbox;
 /// Installations, their history and payments, and the places they are at.
 pub mod installations;
 /// The queue.
@@ -38,7 +40,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 /// What other rooms may name of sqlx: they pass these on, and write no SQL.
-pub use sqlx::{Error, PgPool, PgTransaction, Result, migrate::MigrateError};
+pub use sqlx::{Error, PgConnection, PgPool, PgTransaction, Result, migrate::MigrateError};
 
 /// All migrations, oldest first.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -53,6 +55,14 @@ pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<
         .max_connections(connections)
         .acquire_timeout(patience)
         .connect_lazy_with(options))
+}
+
+/// A connection of its own, beside the pool.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn connect_alone(pool: &PgPool) -> sqlx::Result<PgConnection> {
+    pool.connect_options().connect().await
 }
 
 /// Whether nothing is wrong with what was tried: the database was away, or two transactions stood in

@@ -87,37 +87,68 @@ pub struct Step<'a> {
     pub id: Option<&'a str>,
 }
 
-/// Puts a job behind the others of its lane.
+/// Puts jobs at the end of their lanes, in the order given, and returns their numbers. The lanes are
+/// locked in the order of their names, which whoever locks several does, so that nobody waits in a circle.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn enqueue(tx: &mut PgTransaction<'_>, new: &NewJob<'_>) -> sqlx::Result<JobId> {
-    let params = serde_json::to_value(new.action).expect("actions are plain data");
-    let id = sqlx::query_scalar!(
+pub async fn enqueue(tx: &mut PgTransaction<'_>, new: &[NewJob<'_>]) -> sqlx::Result<Vec<JobId>> {
+    let numbers = |read: fn(&NewJob<'_>) -> i64| -> Vec<i64> { new.iter().map(read).collect() };
+    let lanes: Vec<String> = new.iter().map(|job| job.lane.to_owned()).collect();
+    let priorities: Vec<i16> = new.iter().map(|job| job.priority as i16).collect();
+    let firings: Vec<Option<i64>> = new.iter().map(|job| job.step.map(|step| step.firing.0)).collect();
+    let rules: Vec<Option<String>> = new
+        .iter()
+        .map(|job| job.step.map(|step| step.rule.to_owned()))
+        .collect();
+    let steps: Vec<i16> = new.iter().map(|job| job.step.map_or(0, |step| step.number)).collect();
+    let step_ids: Vec<Option<String>> = new
+        .iter()
+        .map(|job| job.step.and_then(|step| step.id).map(str::to_owned))
+        .collect();
+    let actions: Vec<String> = new.iter().map(|job| job.action.name().to_owned()).collect();
+    let params: Vec<Value> = new
+        .iter()
+        .map(|job| serde_json::to_value(job.action).expect("actions are plain data"))
+        .collect();
+    let max_attempts: Vec<i32> = new.iter().map(|job| job.max_attempts).collect();
+    let ids = sqlx::query_scalar!(
         r#"
-        with lane as (
-            insert into lanes as l (application_id, location_id, name, priority, run_at) values ($1, $2, $3, $4, now())
+        with input as (
+            select * from unnest(
+                $1::bigint[], $2::bigint[], $3::text[], $4::smallint[], $5::bigint[], $6::text[], $7::smallint[],
+                $8::text[], $9::text[], $10::jsonb[], $11::int[]
+            ) with ordinality as t(
+                application_id, location_id, lane, priority, firing_id, rule, step, step_id, action, params, max_attempts, n
+            )
+        ), lane as (
+            insert into lanes as l (application_id, location_id, name, priority, run_at)
+            select application_id, location_id, lane, min(priority), now() from input group by 1, 2, 3 order by 1, 2, 3
             on conflict (application_id, location_id, name) do update set priority = least(l.priority, excluded.priority)
-            returning id
+            returning id, application_id, location_id, name
         )
         insert into jobs (lane_id, application_id, location_id, firing_id, rule, step, step_id, action, params, max_attempts)
-        select id, $1, $2, $5, $6, $7, $8, $9, $10, $11 from lane returning id
+        select l.id, l.application_id, l.location_id, i.firing_id, i.rule, i.step, i.step_id, i.action, i.params, i.max_attempts
+        from input i join lane l
+            on l.application_id = i.application_id and l.location_id = i.location_id and l.name = i.lane
+        order by i.n
+        returning id
         "#,
-        new.place.application_id.0,
-        new.place.location_id.0,
-        new.lane,
-        new.priority as i16,
-        new.step.map(|step| step.firing.0),
-        new.step.map(|step| step.rule),
-        new.step.map_or(0, |step| step.number),
-        new.step.and_then(|step| step.id),
-        new.action.name(),
-        params,
-        new.max_attempts,
+        &numbers(|job| job.place.application_id.0),
+        &numbers(|job| job.place.location_id.0),
+        &lanes,
+        &priorities,
+        &firings as &[Option<i64>],
+        &rules as &[Option<String>],
+        &steps,
+        &step_ids as &[Option<String>],
+        &actions,
+        &params,
+        &max_attempts,
     )
-    .fetch_one(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(JobId(id))
+    Ok(ids.into_iter().map(JobId).collect())
 }
 
 /// Puts a job into a lane in which one waiting job is enough; a waiting one is made due at once. What
@@ -146,7 +177,7 @@ pub async fn enqueue_once(tx: &mut PgTransaction<'_>, new: &NewJob<'_>) -> sqlx:
     .await?;
     match waiting {
         Some(id) => Ok(JobId(id)),
-        None => enqueue(tx, new).await,
+        None => Ok(enqueue(tx, std::slice::from_ref(new)).await?.remove(0)),
     }
 }
 

@@ -1,28 +1,33 @@
 //! Takes credentials out of bytes before they are kept. It works on text, not on parsed JSON, so that
 //! broken bodies, forms and values deep inside are covered too.
 
+use std::borrow::Cow;
+
+use memchr::memmem;
+
 /// The field that carries the credential (contract 7.2).
 const NAME: &[u8] = b"partner_token";
 
 /// The bytes without the value of any `partner_token`, and without our own tokens wherever they
-/// stand. A wrong value goes too: it may be the right one of somebody else.
-pub(super) fn redacted(bytes: &[u8], tokens: &[&str]) -> Vec<u8> {
+/// stand. A wrong value goes too: it may be the right one of somebody else. Nearly all deliveries hold
+/// neither, so they are only searched and not copied.
+pub(super) fn redacted<'a>(bytes: &'a [u8], tokens: &[&str]) -> Cow<'a, [u8]> {
     let mut kept = without_values(bytes);
     for token in tokens.iter().filter(|token| !token.is_empty()) {
-        kept = without(&kept, token.as_bytes());
+        kept = without(kept, token.as_bytes());
         if token.contains('/') {
             // As PHP prints it.
-            kept = without(&kept, token.replace('/', "\\/").as_bytes());
+            kept = without(kept, token.replace('/', "\\/").as_bytes());
         }
     }
     kept
 }
 
 /// Masks what follows the name and a colon or an equals sign.
-fn without_values(bytes: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::with_capacity(bytes.len());
+fn without_values(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let mut kept = Vec::new();
     let mut rest = bytes;
-    while let Some(at) = find(rest, NAME) {
+    while let Some(at) = memmem::find(rest, NAME) {
         let (before, after) = rest.split_at(at + NAME.len());
         kept.extend_from_slice(before);
         let value = value_of(after);
@@ -33,8 +38,11 @@ fn without_values(bytes: &[u8]) -> Vec<u8> {
             rest = &after[end..];
         }
     }
+    if kept.is_empty() {
+        return Cow::Borrowed(bytes);
+    }
     kept.extend_from_slice(rest);
-    kept
+    Cow::Owned(kept)
 }
 
 /// Where the value begins and ends, in what follows the name.
@@ -67,20 +75,19 @@ fn quoted(value: &[u8]) -> Option<usize> {
         .map(|at| at + 2)
 }
 
-fn without(bytes: &[u8], token: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some(at) = find(rest, token) {
+fn without<'a>(bytes: Cow<'a, [u8]>, token: &[u8]) -> Cow<'a, [u8]> {
+    let Some(first) = memmem::find(&bytes, token) else {
+        return bytes;
+    };
+    let mut kept = bytes[..first].to_vec();
+    let mut rest = &bytes[first..];
+    while let Some(at) = memmem::find(rest, token) {
         kept.extend_from_slice(&rest[..at]);
         kept.extend_from_slice(b"***");
         rest = &rest[at + token.len()..];
     }
     kept.extend_from_slice(rest);
-    kept
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    Cow::Owned(kept)
 }
 
 #[cfg(test)]
@@ -88,7 +95,7 @@ mod tests {
     use super::*;
 
     fn text(body: &str) -> String {
-        String::from_utf8(redacted(body.as_bytes(), &["our/token"])).expect("text")
+        String::from_utf8(redacted(body.as_bytes(), &["our/token"]).into_owned()).expect("text")
     }
 
     #[test]

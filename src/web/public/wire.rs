@@ -105,10 +105,14 @@ const MOST_UNKNOWN: usize = 100;
 
 /// Reads a body: one element, or a list of them, each for itself.
 pub(super) fn recognise(door: &Door<'_>, body: &[u8]) -> Vec<Delivery> {
-    let text = String::from_utf8_lossy(body);
+    // Nearly every body is valid, and to find that out is cheaper than to repair it.
+    let text = std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Vec::new();
+    }
+    if let Some(envelope) = envelope(text) {
+        return vec![recognise_one(door, text, &envelope)];
     }
     let elements: Result<Vec<&RawValue>, _> = if text.starts_with('[') {
         serde_json::from_str(text)
@@ -119,27 +123,31 @@ pub(super) fn recognise(door: &Door<'_>, body: &[u8]) -> Vec<Delivery> {
         return vec![delivery(door, quarantined("not JSON"), redacted(body, &door.tokens))];
     };
     let mut unknown = 0;
-    let elements = elements.into_iter().filter_map(|element| {
-        let delivery = recognise_one(door, element.get());
+    let elements = elements.into_iter().map(RawValue::get).filter_map(|element| {
+        let delivery = match envelope(element) {
+            Some(envelope) => recognise_one(door, element, &envelope),
+            None => {
+                let kept = redacted(element.as_bytes(), &door.tokens);
+                delivery(door, quarantined("unknown shape"), kept)
+            }
+        };
         unknown += usize::from(delivery.kind == Kind::Unknown);
         (delivery.kind != Kind::Unknown || unknown <= MOST_UNKNOWN).then_some(delivery)
     });
     elements.collect()
 }
 
-fn recognise_one(door: &Door<'_>, element: &str) -> Delivery {
-    // A list would be read field by field in the order of the struct.
-    let object = element
-        .starts_with('{')
-        .then(|| serde_json::from_str::<Envelope<'_>>(element));
-    let Some(Ok(envelope)) = object else {
-        let kept = redacted(element.as_bytes(), &door.tokens);
-        return delivery(door, quarantined("unknown shape"), kept);
-    };
+/// The fields of an object. A list would be read field by field in the order of the struct.
+fn envelope(element: &str) -> Option<Envelope<'_>> {
+    let object = element.starts_with('{').then(|| serde_json::from_str(element));
+    object?.ok()
+}
+
+fn recognise_one(door: &Door<'_>, element: &str, envelope: &Envelope<'_>) -> Delivery {
     let reading = match (envelope.event.or(envelope.event_type), envelope.resource) {
         _ if !door.ours => quarantined("no application of this number is configured here"),
-        (Some(event), _) if envelope.salon_id.is_some() => lifecycle(door, &envelope, &literal(event)),
-        (_, Some(resource)) if envelope.company_id.is_some() => entity(door, &envelope, &literal(resource)),
+        (Some(event), _) if envelope.salon_id.is_some() => lifecycle(door, envelope, &literal(event)),
+        (_, Some(resource)) if envelope.company_id.is_some() => entity(door, envelope, &literal(resource)),
         _ => quarantined("unknown shape"),
     };
     let body = without_token(element, envelope.partner_token);
@@ -275,7 +283,7 @@ fn entity(door: &Door<'_>, envelope: &Envelope<'_>, resource: &str) -> Reading {
     }
 }
 
-fn delivery(door: &Door<'_>, reading: Reading, body: Vec<u8>) -> Delivery {
+fn delivery(door: &Door<'_>, reading: Reading, body: Cow<'_, [u8]>) -> Delivery {
     let location_id = reading.location_id.or(door.location_id);
     let application = door.application_id.0.to_be_bytes();
     let location = location_id.map_or(0, |id| id.0).to_be_bytes();
@@ -305,7 +313,7 @@ fn delivery(door: &Door<'_>, reading: Reading, body: Vec<u8>) -> Delivery {
         digest,
         fact,
         headers: door.headers.clone(),
-        body,
+        body: body.into_owned(),
     }
 }
 
