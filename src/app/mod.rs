@@ -28,7 +28,7 @@ use crate::{
         email::{Mailer, SmtpSettings, Tls},
         webhook::WebhookSender,
     },
-    store::{self, PgPool},
+    store::{self, PgPool, quarantine::Share},
 };
 
 /// How long somebody waits for a connection to the database.
@@ -92,7 +92,10 @@ impl App {
             queue: config.intake.queue,
             deadline: config.server.ack_deadline,
             duplicate_window: config.intake.duplicate_window,
-            quarantine_per_day: config.intake.quarantine_per_day,
+            quarantine_per_day: Share {
+                deliveries: config.intake.quarantine_per_day.into(),
+                bytes: i64::try_from(config.intake.quarantine_bytes_per_day).unwrap_or(i64::MAX),
+            },
             applications: config.applications.iter().map(|application| application.id).collect(),
         };
         Ok(Self {

@@ -23,9 +23,12 @@ use crate::{
     domain::action::Priority,
     store::{
         PgPool,
-        jobs::{self, Hands, Outcome},
+        jobs::{self, Hands, Outcome, Settlement},
     },
 };
+
+/// Jobs of one lane that are claimed together.
+const JOBS_OF_A_LANE: i64 = 64;
 
 /// Tasks that claim and complete beside each other.
 const WORKERS: usize = 4;
@@ -107,14 +110,20 @@ async fn claim_and_complete(pool: &PgPool, worker: &str) -> Result<u64> {
         worker,
         lease: LEASE,
         lowest: Priority::Unproven,
+        lanes: LANES_AT_ONCE,
+        depth: JOBS_OF_A_LANE,
     };
-    let claimed = jobs::claim(pool, hands, LANES_AT_ONCE).await?;
+    let claimed = jobs::claim(pool, hands).await?;
     let (outcome, exchanges) = (Outcome::Done(Value::Null), Value::Array(Vec::new()));
-    let mut completed = 0;
-    for job in &claimed {
-        let mut tx = pool.begin().await?;
-        completed += u64::from(jobs::settle(&mut tx, job, &outcome, &exchanges).await?);
-        tx.commit().await?;
-    }
+    let settlement = |job| Settlement {
+        job,
+        outcome: &outcome,
+        exchanges: &exchanges,
+    };
+    let settlements: Vec<_> = claimed.iter().map(settlement).collect();
+    let mut tx = pool.begin().await?;
+    let settled = jobs::settle(&mut tx, &settlements).await?;
+    tx.commit().await?;
+    let completed = settled.iter().filter(|counts| **counts).count() as u64;
     Ok(completed)
 }

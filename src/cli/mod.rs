@@ -14,6 +14,7 @@ mod serve;
 /// A running service: database, listeners, workers.
 pub mod service;
 mod sheet;
+mod succession;
 mod table;
 mod urls;
 

@@ -21,6 +21,14 @@ pub struct Server {
     /// How long a stop may take.
     #[serde(with = "value::duration")]
     pub shutdown_grace: Duration,
+    /// How long a stop goes on taking connections after it has told balancers to stay away.
+    #[serde(with = "value::duration")]
+    pub drain_delay: Duration,
+    /// How long a connection may wait for its next request.
+    #[serde(with = "value::duration")]
+    pub keep_alive: Duration,
+    /// Connections at once; further ones wait in the system's queue.
+    pub connections: usize,
     /// Threads that serve requests.
     pub threads: usize,
 }
@@ -33,6 +41,9 @@ impl Default for Server {
             body_limit: 1024 * 1024,
             ack_deadline: seconds(4),
             shutdown_grace: seconds(20),
+            drain_delay: seconds(0),
+            keep_alive: seconds(75),
+            connections: 2048,
             threads: 2,
         }
     }
@@ -114,6 +125,8 @@ pub struct Intake {
     pub queue: usize,
     /// Quarantined bodies kept in a day; more are counted and dropped.
     pub quarantine_per_day: u32,
+    /// Bytes of them kept in a day.
+    pub quarantine_bytes_per_day: u64,
     /// New looks a minute for pages that were opened without a signature.
     pub unsigned_connects_per_minute: u32,
 }
@@ -124,6 +137,7 @@ impl Default for Intake {
             duplicate_window: days(2),
             queue: 4096,
             quarantine_per_day: 10_000,
+            quarantine_bytes_per_day: 256 * 1024 * 1024,
             unsigned_connects_per_minute: 60,
         }
     }

@@ -120,6 +120,7 @@ fn amounts(config: &Config, notes: &mut Notes<'_>) {
         ("intake.queue", config.intake.queue),
         ("server.threads", config.server.threads),
         ("server.body_limit", config.server.body_limit),
+        ("server.connections", config.server.connections),
         (
             "jobs.max_attempts",
             usize::try_from(config.jobs.max_attempts).unwrap_or(0),
@@ -148,6 +149,27 @@ fn timings(config: &Config, notes: &mut Notes<'_>) {
         !server.ack_deadline.is_zero() && server.ack_deadline < value::seconds(10),
         "server.ack_deadline",
         "server.ack_deadline must lie between 1ms and 10s: the marketplace gives up after 10 seconds",
+    );
+    must(
+        server.shutdown_grace >= value::seconds(1),
+        "server.shutdown_grace",
+        "server.shutdown_grace must be at least 1s. Remedy: a little less than the supervisor waits before it kills",
+    );
+    must(
+        server.drain_delay < server.shutdown_grace,
+        "server.drain_delay",
+        "server.drain_delay is not shorter than server.shutdown_grace, of which it is a part. \
+         Remedy: shorten it, or lengthen server.shutdown_grace (and the time after which your supervisor kills)",
+    );
+    must(
+        server.keep_alive >= value::seconds(1) && server.keep_alive <= value::minutes(60),
+        "server.keep_alive",
+        "server.keep_alive must lie between 1s and 1h. Remedy: a little more than your proxy keeps idle connections",
+    );
+    must(
+        server.connections >= server.threads.saturating_mul(8),
+        "server.connections",
+        "server.connections is less than 8 for each of server.threads. Remedy: more connections, or fewer threads",
     );
     must(
         jobs.lease >= value::seconds(3),

@@ -24,6 +24,8 @@ pub mod installations;
 pub mod jobs;
 /// Day partitions: made ahead, dropped when old.
 pub mod partitions;
+/// How much of what is refused is kept.
+pub mod quarantine;
 /// Reading for people: lists and details of the API and the terminal.
 pub mod reading;
 /// How large tables are, and what keeps them so.
