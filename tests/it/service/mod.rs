@@ -14,7 +14,7 @@ mod leases;
 mod line;
 mod pages;
 mod payloads;
-mod retention;
 mod program;
+mod retention;
 mod rules;
 pub(crate) mod stage;
