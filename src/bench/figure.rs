@@ -8,6 +8,8 @@ use serde::{Serialize, Serializer};
 pub enum Unit {
     /// One figure divided by another of the same round.
     Ratio,
+    /// How many.
+    Count,
     /// In a second.
     PerSecond,
     /// Milliseconds.

@@ -19,6 +19,12 @@ use crate::{
 /// A cluster takes no longer for one question.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Connections of the bench itself; its workers have one each, and the cleaning has others.
+const CONNECTIONS: u32 = 8;
+
+/// The folders of clusters, by name.
+const CLUSTERS: [&str; 3] = ["plain", "slow", "full"];
+
 /// The source of what makes a disk slower.
 const SLOW_FSYNC: &str = include_str!("slow_fsync.c");
 
@@ -38,6 +44,8 @@ pub(super) struct Cluster {
     pub(super) programs: PathBuf,
     /// The first process of the server; `None` where the system does not tell.
     pub(super) postmaster: Option<u32>,
+    /// Whether it was filled on purpose: then only the queues are emptied between runs.
+    pub(super) keeps: bool,
 }
 
 impl Ground {
@@ -55,8 +63,15 @@ impl Ground {
         })
     }
 
-    /// Removes everything.
+    /// Removes everything, and stops first what a run that broke off has left running.
     pub(super) async fn clear(&self) -> Result<()> {
+        for name in CLUSTERS {
+            let options = self.options(name, self.bin_dir.clone());
+            let exists = options.data_dir.exists();
+            if exists && embedded::beside(&options.data_dir).await?.is_some() {
+                embedded::start(&options).await?.stop().await?;
+            }
+        }
         fs::remove_dir_all(&self.folder).with_context(|| format!("removing {}", self.folder.display()))
     }
 
@@ -78,8 +93,8 @@ impl Ground {
     }
 
     /// A cluster as `bellhop serve` would run it.
-    pub(super) async fn cluster(&self) -> Result<Cluster> {
-        Cluster::start(self.options("plain", self.bin_dir.clone())).await
+    pub(super) async fn cluster(&self, name: &str) -> Result<Cluster> {
+        Cluster::start(self.options(name, self.bin_dir.clone())).await
     }
 
     /// The same with every flush one millisecond slower; `None` where that cannot be made.
@@ -157,6 +172,7 @@ impl Cluster {
                 pool,
                 programs,
                 postmaster,
+                keeps: false,
             }),
             Err(error) => {
                 embedded.stop().await?;
@@ -166,7 +182,7 @@ impl Cluster {
     }
 
     async fn furnished(url: String) -> Result<(PgPool, PathBuf, Option<u32>)> {
-        let pool = store::connect(&url, 4, PATIENCE)?;
+        let pool = store::connect(&url, CONNECTIONS, PATIENCE)?;
         store::migrate(&pool).await?;
         partitions::ensure(&pool, 2).await?;
         database::add_references(&pool).await?;

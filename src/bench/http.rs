@@ -5,7 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::{Context, Result, bail};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
     time::timeout,
 };
 
@@ -57,17 +58,67 @@ fn answer(bytes: &[u8]) -> Result<Option<(u16, usize)>> {
         return Ok(None);
     };
     let text = std::str::from_utf8(&bytes[..head]).context("an answer that is no text")?;
-    let mut lines = text.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
-    let length = lines.find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length")
-            .then(|| value.trim().parse::<usize>().ok())?
-    });
-    match (status, length) {
+    let status = text.split(' ').nth(1).and_then(|word| word.parse().ok());
+    match (status, length(text)) {
         (Some(status), Some(length)) => Ok(Some((status, head + 4 + length))),
         _ => bail!("an answer without status or length: {text}"),
     }
+}
+
+/// What a head says of the length of its body.
+fn length(head: &str) -> Option<usize> {
+    head.split("\r\n").skip(1).find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        match name.eq_ignore_ascii_case("content-length") {
+            true => value.trim().parse().ok(),
+            false => None,
+        }
+    })
+}
+
+/// Somebody who takes every webhook and says yes. Gone when this is dropped.
+pub(super) struct Sink {
+    pub(super) address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Sink {
+    pub(super) async fn open() -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Ok(Self {
+            address: listener.local_addr()?,
+            task: tokio::spawn(async move {
+                let mut senders = JoinSet::new();
+                while let Ok((stream, _)) = listener.accept().await {
+                    senders.spawn(say_yes(stream));
+                }
+            }),
+        })
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Answers whatever comes over a connection until it ends.
+async fn say_yes(mut stream: TcpStream) -> Result<()> {
+    let mut bytes = Vec::with_capacity(4096);
+    while stream.read_buf(&mut bytes).await? > 0 {
+        let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+            continue;
+        };
+        let length = length(&String::from_utf8_lossy(&bytes[..head])).unwrap_or(0);
+        if bytes.len() >= head + 4 + length {
+            bytes.clear();
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 /// One GET on a connection of its own: the status and the body.

@@ -4,76 +4,24 @@ use anyhow::Result;
 
 use super::{
     Part,
-    figure::{Report, Target, Unit, Values, ratios},
+    figure::{Report, Target, ratios},
     ground::{Cluster, Ground},
     receiver::Who,
-    round::{Pace, Sample, order, pgbench, receive},
+    round::{Pace, Samples, Side, rounds},
+    run::Protocol,
 };
-
-/// Who is run, and with how many connections.
-#[derive(Clone, Copy)]
-enum Side {
-    Receiver(Who, usize),
-    Pgbench(usize),
-}
-
-/// The samples of one side, round by round.
-#[derive(Default, Clone)]
-struct Samples(Vec<Sample>);
-
-impl Samples {
-    fn per_second(&self) -> Values {
-        let rounds = self.0.iter().map(|sample| sample.per_second);
-        (Unit::PerSecond, rounds.collect())
-    }
-
-    fn p50(&self) -> Values {
-        let rounds = self.0.iter().filter_map(|sample| sample.p50_ms);
-        (Unit::Milliseconds, rounds.collect())
-    }
-
-    fn p99(&self) -> Values {
-        let rounds = self.0.iter().filter_map(|sample| sample.p99_ms);
-        (Unit::Milliseconds, rounds.collect())
-    }
-
-    fn processor(&self) -> Values {
-        let rounds = self.0.iter().filter_map(|sample| sample.processor_us);
-        (Unit::Microseconds, rounds.collect())
-    }
-}
-
-async fn rounds<const SIDES: usize>(
-    sides: [Side; SIDES],
-    place: (&Ground, &Cluster),
-    pace: Pace,
-    part: Part,
-) -> Result<[Samples; SIDES]> {
-    let mut samples = std::array::from_fn(|_| Samples::default());
-    for round in 0..pace.rounds {
-        eprintln!("{}: round {} of {}", part.name(), round + 1, pace.rounds);
-        for (at, side) in order(&sides, round) {
-            let sample = match side {
-                Side::Receiver(who, connections) => receive(who, connections, pace, place).await?,
-                Side::Pgbench(clients) => pgbench(clients, pace, place).await?,
-            };
-            samples[at].0.push(sample);
-        }
-    }
-    Ok(samples)
-}
 
 /// On a disk as it is.
 pub(super) async fn measure(cluster: &Cluster, ground: &Ground, pace: Pace, report: &mut Report) -> Result<()> {
     let sides = [
         Side::Receiver(Who::Intake, 128),
         Side::Receiver(Who::OneInsert, 128),
-        Side::Pgbench(64),
+        Side::Pgbench(64, Protocol::Simple),
+        Side::Pgbench(64, Protocol::Prepared),
         Side::Receiver(Who::Intake, 16),
         Side::Receiver(Who::OneInsert, 16),
-        Side::Pgbench(16),
     ];
-    let [bellhop, other, rows, bellhop_16, other_16, rows_16] =
+    let [bellhop, other, rows, prepared, bellhop_16, other_16] =
         rounds(sides, (ground, cluster), pace, Part::Intake).await?;
     let part = Part::Intake.name();
     let acks = |one: &Samples, two: &Samples| ratios(&one.per_second(), &two.per_second());
@@ -107,8 +55,11 @@ pub(super) async fn measure(cluster: &Cluster, ground: &Ground, pace: Pace, repo
         Target::AtMost(0.25),
         ratios(&bellhop.processor(), &other.processor()),
     );
-    let beside = "acks/s at 16 connections / pgbench rows/s at 16 clients";
-    report.tell(part, beside, acks(&bellhop_16, &rows_16));
+    report.tell(
+        part,
+        "acks/s at 128 connections / pgbench rows/s at 64 clients, prepared",
+        acks(&bellhop, &prepared),
+    );
     for (name, samples) in [
         ("Bellhop, 128 connections", &bellhop),
         ("one INSERT, 128 connections", &other),
@@ -121,7 +72,7 @@ pub(super) async fn measure(cluster: &Cluster, ground: &Ground, pace: Pace, repo
         report.tell(part, &format!("{name}: processor time of an ack"), samples.processor());
     }
     report.tell(part, "pgbench, 64 clients: rows/s", rows.per_second());
-    report.tell(part, "pgbench, 16 clients: rows/s", rows_16.per_second());
+    report.tell(part, "pgbench, 64 clients, prepared: rows/s", prepared.per_second());
     Ok(())
 }
 
@@ -129,7 +80,7 @@ pub(super) async fn measure(cluster: &Cluster, ground: &Ground, pace: Pace, repo
 pub(super) async fn measure_slow(cluster: &Cluster, ground: &Ground, pace: Pace, report: &mut Report) -> Result<()> {
     let sides = [
         Side::Receiver(Who::Intake, 128),
-        Side::Pgbench(64),
+        Side::Pgbench(64, Protocol::Simple),
         Side::Receiver(Who::OneInsert, 128),
     ];
     let [bellhop, rows, other] = rounds(sides, (ground, cluster), pace, Part::SlowDisk).await?;

@@ -24,8 +24,6 @@ pub(super) struct Load {
     pub(super) span: Duration,
     /// The keys of the addresses.
     pub(super) keys: Arc<[String]>,
-    /// Each so-manieth delivery tells of a new appointment.
-    pub(super) created_every: Option<u64>,
 }
 
 /// What became of it within the measured stretch.
@@ -63,7 +61,7 @@ impl Load {
         let mut senders = JoinSet::new();
         for _ in 0..self.connections {
             let connection = Connection::open(self.address).await?;
-            let delivery = Delivery::new(Arc::clone(&self.keys), self.created_every);
+            let delivery = Delivery::new(Arc::clone(&self.keys));
             senders.spawn(sender(connection, delivery, begins, ends));
         }
         let mut all = Vec::new();

@@ -6,15 +6,22 @@
 
 mod database;
 mod figure;
+mod footprint;
 mod ground;
 mod http;
 mod intake;
+mod jobs;
 mod load;
+mod metrics;
 mod payload;
 mod process;
+mod processing;
 mod receiver;
 mod reference;
+mod retained;
 mod round;
+mod rules;
+mod run;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -33,19 +40,46 @@ pub enum Part {
     Intake,
     /// The same while every commit waits one millisecond longer for the disk.
     SlowDisk,
+    /// Acknowledgements while everything is judged, against acknowledgements alone.
+    Processing,
+    /// Ordered jobs that do nothing.
+    Jobs,
+    /// Memory and time to start.
+    Footprint,
+    /// Acknowledgements and jobs beside much old data, against an empty database.
+    Retained,
 }
 
 impl Part {
-    /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 2] = [Self::Intake, Self::SlowDisk];
+    /// Those that take a minute or two each, in the order in which they are measured.
+    pub const ALL: [Self; 5] = [
+        Self::Intake,
+        Self::SlowDisk,
+        Self::Processing,
+        Self::Jobs,
+        Self::Footprint,
+    ];
 
     /// Its name, for people and machines.
     pub fn name(self) -> &'static str {
         match self {
             Self::Intake => "intake",
             Self::SlowDisk => "slow-disk",
+            Self::Processing => "processing",
+            Self::Jobs => "jobs",
+            Self::Footprint => "footprint",
+            Self::Retained => "retained",
         }
     }
+}
+
+/// What lies in the database of [`Part::Retained`].
+#[derive(Debug, Clone, Copy)]
+pub struct Retained {
+    /// Old events.
+    pub events: u32,
+    /// Moments to come.
+    pub timers: u32,
 }
 
 /// What is measured, and how.
@@ -59,6 +93,8 @@ pub struct Plan {
     pub span: Duration,
     /// Runs before the measured stretch, not counted.
     pub warm_up: Duration,
+    /// For [`Part::Retained`].
+    pub retained: Retained,
     /// Where the private clusters are made; as the system's folder for temporary files when `None`.
     pub folder: Option<PathBuf>,
     /// The folder of PostgreSQL's programs, when it is not found by itself.
@@ -89,20 +125,30 @@ async fn measure(plan: &Plan, ground: &Ground) -> Result<Report> {
     };
     let mut report = Report::new(ground.notes());
     for part in &plan.parts {
-        match part {
-            Part::Intake => {
-                let cluster = ground.cluster().await?;
-                intake::measure(&cluster, ground, pace, &mut report).await?;
-                cluster.stop().await?;
-            }
+        let cluster = match part {
             Part::SlowDisk => match ground.slow_cluster().await? {
-                Some(cluster) => {
-                    intake::measure_slow(&cluster, ground, pace, &mut report).await?;
-                    cluster.stop().await?;
+                Some(cluster) => cluster,
+                None => {
+                    report.note("slow-disk left out: it needs Linux and a C compiler called `cc`");
+                    continue;
                 }
-                None => report.note("slow-disk left out: it needs Linux and a C compiler called `cc`"),
             },
+            _ => ground.cluster("plain").await?,
+        };
+        match part {
+            Part::Intake => intake::measure(&cluster, ground, pace, &mut report).await?,
+            Part::SlowDisk => intake::measure_slow(&cluster, ground, pace, &mut report).await?,
+            Part::Processing => processing::measure(&cluster, ground, pace, &mut report).await?,
+            Part::Jobs => jobs::measure(&cluster, pace, &mut report).await?,
+            Part::Footprint => footprint::measure(&cluster, ground, pace, &mut report).await?,
+            Part::Retained => {
+                let mut full = ground.cluster("full").await?;
+                retained::fill(&mut full, plan.retained).await?;
+                retained::measure((&cluster, &full), ground, pace, &mut report).await?;
+                full.stop().await?;
+            }
         }
+        cluster.stop().await?;
     }
     Ok(report)
 }

@@ -1,7 +1,10 @@
 //! The deliveries of the load: whole HTTP requests, made once and changed in place, so that the generator takes little
 //! of the machine it measures on.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use crate::domain::{
     ids::{ApplicationId, LocationId, Place},
@@ -17,6 +20,8 @@ pub(super) const FIRST_LOCATION: u64 = 100_001;
 /// The key of the addresses.
 pub(super) const HOOK_SECRET: &str = "a secret of the bench and of nobody else";
 
+/// Each so-manieth delivery tells of a new appointment, the others of changes.
+const CREATED_EVERY: u64 = 10;
 /// One changed appointment, in the form and size in which the marketplace sends them.
 const APPOINTMENT: &str = include_str!("appointment.json");
 const LOCATION_MARK: &str = "@@@@@@";
@@ -33,13 +38,12 @@ pub(super) struct Delivery {
     numbers: Vec<usize>,
     key: usize,
     change: usize,
-    keys: std::sync::Arc<[String]>,
-    created_every: Option<u64>,
+    keys: Arc<[String]>,
 }
 
 impl Delivery {
-    /// `created_every` makes each so-manieth a new appointment instead of a changed one.
-    pub(super) fn new(keys: std::sync::Arc<[String]>, created_every: Option<u64>) -> Self {
+    /// The first one comes with [`Delivery::next`].
+    pub(super) fn new(keys: Arc<[String]>) -> Self {
         let body = APPOINTMENT.trim_end();
         let key = keys.first().map_or("", String::as_str);
         let head = format!(
@@ -57,7 +61,6 @@ impl Delivery {
             change: places(change).first().map_or(0, |at| at + change.len()),
             bytes: text.into_bytes(),
             keys,
-            created_every,
         }
     }
 
@@ -66,9 +69,9 @@ impl Delivery {
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         // Consecutive numbers are far apart among the locations, so that a batch is about many.
         let location = number.wrapping_mul(7919) % LOCATIONS;
-        let word = match self.created_every {
-            Some(every) if number.is_multiple_of(every) => "create",
-            Some(_) | None => "update",
+        let word = match number.is_multiple_of(CREATED_EVERY) {
+            true => "create",
+            false => "update",
         };
         self.write(self.change, word);
         if let Some(key) = self.keys.get(usize::try_from(location).unwrap_or(0)) {
@@ -90,7 +93,7 @@ impl Delivery {
 }
 
 /// The keys of the addresses of all locations.
-pub(super) fn keys() -> std::sync::Arc<[String]> {
+pub(super) fn keys() -> Arc<[String]> {
     let place = |location: u64| Place {
         application_id: APPLICATION,
         location_id: LocationId(i64::try_from(location).unwrap_or(0)),
@@ -122,11 +125,10 @@ mod tests {
 
     #[test]
     fn every_delivery_is_a_genuine_one_about_another_appointment() {
-        let mut delivery = Delivery::new(keys(), Some(2));
+        let mut delivery = Delivery::new(keys());
         let (address, first) = parts(delivery.next());
         let (_, second) = parts(delivery.next());
         assert_ne!(first["resource_id"], second["resource_id"]);
-        assert_ne!(first["status"], second["status"]);
         assert_eq!(first["resource_id"], first["data"]["documents"][0]["record_id"]);
         let location = first["company_id"].as_i64().unwrap();
         let place = Place {
@@ -135,6 +137,10 @@ mod tests {
         };
         let key = hook_key(HOOK_SECRET, place);
         assert_eq!(address, format!("/apps/{APPLICATION}/hooks/{location}/{key}"));
+        let created = (0..100)
+            .filter(|_| parts(delivery.next()).1["status"] == "create")
+            .count();
+        assert_eq!(created, 10);
         assert!(body().len() > 2500 && serde_json::from_str::<serde_json::Value>(&body()).is_ok());
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    path::Path,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -15,6 +15,7 @@ use super::{
     ground::{Cluster, Ground},
     http,
     payload::{APPLICATION, HOOK_SECRET},
+    rules::RuleSet,
 };
 
 /// A receiver that is not ready by then will not be.
@@ -26,6 +27,8 @@ const POLL: Duration = Duration::from_millis(1);
 pub(super) enum Who {
     /// Bellhop, taking deliveries only.
     Intake,
+    /// The whole of Bellhop, with rules.
+    Whole(RuleSet),
     /// The receiver with one INSERT for each request.
     OneInsert,
 }
@@ -35,6 +38,8 @@ pub(super) struct Receiver {
     child: Child,
     pub(super) pid: u32,
     pub(super) public: SocketAddr,
+    /// Where the metrics are.
+    pub(super) operator: SocketAddr,
     /// From the start of the process until it was ready.
     pub(super) ready_after: Duration,
 }
@@ -47,10 +52,20 @@ impl Receiver {
         let log = corner.join("log");
         let mut command = Command::new(std::env::current_exe()?);
         match who {
-            Who::Intake => {
+            Who::Intake | Who::Whole(_) => {
                 let config = corner.join("bellhop.toml");
-                fs::write(&config, configuration(public, operator, &cluster.url))?;
-                command.args(["serve", "--only", "intake", "--config"]).arg(config);
+                let mut text = configuration(public, operator, &cluster.url);
+                command.arg("serve").arg("--config").arg(&config);
+                match who {
+                    Who::Whole(set) => {
+                        fs::write(corner.join("rules.toml"), set.text())?;
+                        text.push_str("rules = [\"rules.toml\"]\n");
+                    }
+                    _ => {
+                        command.args(["--only", "intake"]);
+                    }
+                }
+                fs::write(&config, text)?;
             }
             Who::OneInsert => {
                 command.args(["bench-reference", "--database", &cluster.url]);
@@ -71,6 +86,7 @@ impl Receiver {
             pid: child.id().context("a receiver that runs")?,
             child,
             public,
+            operator,
             ready_after: Duration::ZERO,
         };
         let probe = if who == Who::OneInsert { public } else { operator };
@@ -78,7 +94,7 @@ impl Receiver {
         Ok(receiver)
     }
 
-    async fn wait(&mut self, probe: SocketAddr, begun: Instant, log: &PathBuf) -> Result<()> {
+    async fn wait(&mut self, probe: SocketAddr, begun: Instant, log: &Path) -> Result<()> {
         while !matches!(http::get(probe, "/readyz").await, Ok((200, _))) {
             if self.child.try_wait()?.is_some() || begun.elapsed() > READY_WITHIN {
                 let said = fs::read_to_string(log).unwrap_or_default();

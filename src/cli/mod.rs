@@ -4,6 +4,7 @@ mod bench;
 mod check;
 /// Weeks of marketplace life in a minute.
 pub mod demo;
+mod erase;
 mod migrate;
 mod output;
 mod reading;
@@ -13,6 +14,7 @@ mod serve;
 /// A running service: database, listeners, workers.
 pub mod service;
 mod sheet;
+mod succession;
 mod table;
 mod urls;
 
@@ -65,6 +67,8 @@ enum Command {
     Jobs(reading::Jobs),
     /// Look at the rules.
     Rules(rules::Rules),
+    /// Take the personal data of one location away.
+    Erase(erase::Erase),
 }
 
 /// A mistake of the user: told without a trace, exit code 2.
@@ -137,5 +141,6 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Events(events) => events.run().await,
         Command::Jobs(jobs) => jobs.run().await,
         Command::Rules(rules) => rules.run(),
+        Command::Erase(erase) => erase.run().await,
     }
 }

@@ -9,8 +9,8 @@ use crate::{
     config::{Config, value::Secret},
     embedded::{self, Embedded},
     store::{self, PgPool, partitions, timers},
-    web::{self, Listeners},
-    workers::{self, Workers, pruner::DAYS_AHEAD},
+    web::{self, End, Inherited, Listeners},
+    workers::{self, Workers},
 };
 
 /// The database of a configuration: the one it names, or a private cluster.
@@ -159,9 +159,17 @@ impl Service {
     /// # Errors
     /// With a [`Misused`] when configuration, rules, database or addresses are not right.
     pub async fn start(config: Config, database_url: &str, migrate: bool) -> Result<Self> {
+        Self::start_on(Inherited::default(), config, database_url, migrate).await
+    }
+
+    /// The same on sockets that were handed to this process.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub async fn start_on(sockets: Inherited, config: Config, database_url: &str, migrate: bool) -> Result<Self> {
         let app = Self::prepare(config, database_url, migrate).await?;
         plan_moments(&app).await?;
-        let listeners = web::listen(&app).map_err(|error| Misused(error.to_string()))?;
+        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
         let workers = Some(workers::start(&app));
         Ok(Self {
             app,
@@ -175,9 +183,9 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::start`].
-    pub async fn start_intake(config: Config, database_url: &str, migrate: bool) -> Result<Self> {
+    pub async fn start_intake(sockets: Inherited, config: Config, database_url: &str, migrate: bool) -> Result<Self> {
         let app = Self::prepare(config, database_url, migrate).await?;
-        let listeners = web::listen(&app).map_err(|error| Misused(error.to_string()))?;
+        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
         Ok(Self {
             app,
             listeners,
@@ -189,7 +197,7 @@ impl Service {
         let app = App::build(config, database_url).map_err(|error| Misused(format!("{error:#}")))?;
         reachable(&app.pool).await?;
         migrated(&app.pool, migrate).await?;
-        partitions::ensure(&app.pool, DAYS_AHEAD)
+        partitions::ensure(&app.pool, partitions::DAYS_AHEAD)
             .await
             .context("making partitions")?;
         Ok(Arc::new(app))
@@ -197,13 +205,30 @@ impl Service {
 
     /// Takes nothing new, finishes what was begun, and stops, within `server.shutdown_grace`.
     pub async fn stop(self) {
-        let grace = self.app.config.server.shutdown_grace;
+        self.end(End::Asked).await;
+    }
+
+    /// The same, for a reason.
+    pub async fn end(self, end: End) {
+        let server = &self.app.config.server;
+        let grace = server.shutdown_grace;
+        // A successor answers already; balancers first have to notice.
+        let delay = match end {
+            End::Asked => server.drain_delay,
+            End::Succeeded => Duration::ZERO,
+        };
         let finish = async {
-            self.listeners.stop().await;
-            match self.workers {
-                Some(workers) => workers.stop(grace).await,
-                None => true,
-            }
+            self.listeners.announce_end();
+            tokio::time::sleep(delay).await;
+            let rest = grace.saturating_sub(delay);
+            let work = async {
+                match self.workers {
+                    Some(workers) => workers.stop(rest).await,
+                    None => true,
+                }
+            };
+            let (finished, ()) = tokio::join!(work, self.listeners.stop(end, rest));
+            finished
         };
         match tokio::time::timeout(grace, finish).await {
             Ok(true) => info!("Everything that was begun is finished"),

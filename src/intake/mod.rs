@@ -2,26 +2,22 @@
 //! stored, it survives the loss of the process and of the machine; until then the sender is not told
 //! that it arrived.
 
+mod quarantine;
 mod writer;
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use chrono::{NaiveDate, Utc};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tracing::warn;
 
+use self::quarantine::Daily;
 use crate::{
     domain::{event::State, ids::ApplicationId},
     metrics::Metrics,
     store::{
         PgPool,
         events::{Delivery, Stored},
+        quarantine::Share,
     },
 };
 
@@ -55,8 +51,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// Two deliveries that say the same within this time are one.
     pub duplicate_window: Duration,
-    /// Rejected and quarantined deliveries kept in a day.
-    pub quarantine_per_day: u32,
+    /// Rejected and quarantined deliveries kept in a day, by all processes together.
+    pub quarantine_per_day: Share,
     /// The applications that are configured; others share one label in the metrics.
     pub applications: BTreeSet<ApplicationId>,
 }
@@ -78,25 +74,8 @@ pub struct Intake {
     queue: mpsc::Sender<Waiting>,
     settings: Arc<Settings>,
     metrics: Metrics,
-    refused_today: Arc<Daily>,
-}
-
-/// Counts per day.
-#[derive(Default)]
-struct Daily {
-    day: Mutex<Option<NaiveDate>>,
-    count: AtomicU32,
-}
-
-impl Daily {
-    fn next(&self, today: NaiveDate) -> u32 {
-        let mut day = self.day.lock().unwrap_or_else(PoisonError::into_inner);
-        if *day != Some(today) {
-            *day = Some(today);
-            self.count.store(0, Ordering::Relaxed);
-        }
-        self.count.fetch_add(1, Ordering::Relaxed)
-    }
+    pool: PgPool,
+    quarantine: Arc<Daily>,
 }
 
 impl Intake {
@@ -106,7 +85,7 @@ impl Intake {
         let settings = Arc::new(settings);
         let (queue, deliveries) = mpsc::channel(settings.queue);
         tokio::spawn(writer::run(
-            pool,
+            pool.clone(),
             Arc::clone(&settings),
             metrics.clone(),
             wake,
@@ -114,9 +93,10 @@ impl Intake {
         ));
         Self {
             queue,
+            quarantine: Arc::new(Daily::new(settings.quarantine_per_day)),
             settings,
             metrics,
-            refused_today: Arc::default(),
+            pool,
         }
     }
 
@@ -163,11 +143,20 @@ impl Intake {
         self.metrics.deliveries_total.with_label_values(&labels).inc();
     }
 
+    /// Whether a delivery that is not believed is kept, nevertheless.
+    async fn keeps(&self, delivery: &Delivery) -> Result<bool, Unavailable> {
+        let admitted = self.quarantine.admits(&self.pool, delivery.body.len()).await;
+        admitted.map_err(|error| {
+            warn!(%error, "Nobody knows what of today's refused deliveries may be kept; they are answered with 503");
+            Unavailable
+        })
+    }
+
     async fn store_all(&self, deliveries: Vec<Delivery>) -> Result<Vec<Accepted>, Unavailable> {
         let mut answers: Vec<Option<oneshot::Receiver<_>>> = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             let genuine = delivery.verdict == State::Received;
-            if !genuine && self.refused_today.next(Utc::now().date_naive()) >= self.settings.quarantine_per_day {
+            if !genuine && !self.keeps(&delivery).await? {
                 answers.push(None);
                 continue;
             }

@@ -12,6 +12,7 @@ use crate::{
     store::{
         self, PgConnection, PgPool,
         events::{self, Delivery, Stored},
+        partitions,
     },
 };
 
@@ -118,7 +119,14 @@ impl Pen {
             Some(connection) => connection,
             None => store::connect_alone(&self.pool).await?,
         };
-        let stored = events::store(&mut connection, deliveries, window).await?;
+        let stored = match events::store(&mut connection, deliveries, window).await {
+            // The clock jumped, or nobody made the days of a week.
+            Err(error) if partitions::is_missing(&error) => {
+                partitions::ensure(&self.pool, partitions::DAYS_AHEAD).await?;
+                events::store(&mut connection, deliveries, window).await?
+            }
+            stored => stored?,
+        };
         self.connection = Some(connection);
         Ok(stored)
     }

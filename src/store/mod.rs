@@ -10,6 +10,8 @@ pub mod activations;
 pub mod ageing;
 /// The shared request budget.
 pub mod budget;
+/// Taking the personal data of one location away.
+pub mod erasing;
 /// Events: storing deliveries, and what Bellhop found out itself.
 pub mod events;
 /// Applications of rules, each once.
@@ -22,14 +24,20 @@ pub mod installations;
 pub mod jobs;
 /// Day partitions: made ahead, dropped when old.
 pub mod partitions;
+/// How much of what is refused is kept.
+pub mod quarantine;
 /// Reading for people: lists and details of the API and the terminal.
 pub mod reading;
+/// How large tables are, and what keeps them so.
+pub mod sizes;
 /// Figures for the metrics.
 pub mod stats;
 /// Moments to come.
 pub mod timers;
+/// What keeps tables small and plans good.
+pub mod upkeep;
 
-use std::{str::FromStr, time::Duration};
+use std::{borrow::Cow, str::FromStr, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sqlx::{
@@ -69,12 +77,12 @@ pub fn is_transient(error: &Error) -> bool {
     match error {
         Error::Database(error) => {
             let code = error.code();
-            // Deadlock, serialization failure, a lock that was not given in time, and a server that
-            // stops or starts.
+            // Deadlock, serialization failure, a lock that was not given in time, a server that stops
+            // or starts; and a day without partitions, which are made soon.
             matches!(
                 code.as_deref(),
                 Some("40P01" | "40001" | "55P03" | "57P01" | "57P02" | "57P03")
-            )
+            ) || partitions::is_missing_in(error.as_ref())
         }
         Error::Io(_)
         | Error::Tls(_)
@@ -113,12 +121,49 @@ pub async fn now(executor: impl sqlx::PgExecutor<'_>) -> sqlx::Result<DateTime<U
         .await
 }
 
-/// Applies what is missing. Several processes may do this at once; one does the work.
+/// A migration that got no lock for so long lets the service past and stands at the end of the queue again: what
+/// waits for a lock on a table stops everybody who comes after it, and the marketplace does not wait longer.
+const MIGRATION_LOCK: &str = "set lock_timeout = '2s'";
+
+/// So often it stands there again, with a second between: more than two minutes in all.
+const MIGRATION_TRIES: usize = 50;
+
+/// Applies what is missing. Several processes may do this at once; one does the work. Migrations of a newer version
+/// that are applied already are left alone: this one may be started once more while that one takes over.
 ///
 /// # Errors
-/// When the database does not answer or a migration was changed after it was applied.
-pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
-    MIGRATOR.run(pool).await
+/// When the database does not answer, a migration was changed after it was applied, or somebody holds a table for
+/// minutes.
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    let mut migrator = Migrator {
+        migrations: Cow::Borrowed(&MIGRATOR.migrations),
+        ..Migrator::DEFAULT
+    };
+    migrator.set_ignore_missing(true);
+    for _ in 1..MIGRATION_TRIES {
+        match migrate_once(&migrator, pool).await {
+            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) if got_no_lock(&error) => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            result => return result,
+        }
+    }
+    migrate_once(&migrator, pool).await
+}
+
+/// On a connection of its own, which takes sqlx's own lock with it whatever happens.
+async fn migrate_once(migrator: &Migrator, pool: &PgPool) -> Result<(), MigrateError> {
+    let mut connection = pool.connect_options().connect().await?;
+    sqlx::raw_sql(MIGRATION_LOCK).execute(&mut connection).await?;
+    migrator.run(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}
+
+/// No lock in time, or two who stood in each other's way.
+fn got_no_lock(error: &Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("55P03" | "40P01"))
 }
 
 /// The migrations that are not applied yet, by description.
