@@ -2,6 +2,7 @@
 
 mod api;
 mod budget;
+mod claims;
 mod connecting;
 mod convergence;
 pub(crate) mod crash;
