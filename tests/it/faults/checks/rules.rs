@@ -13,7 +13,7 @@ pub(super) async fn fired_once(connection: &mut PgConnection) -> Vec<String> {
             select f.*, e.resource_id, e.body, e.fact,
                 case when e.source = 'webhook'
                     then coalesce(convert_from(e.body, 'UTF8')::jsonb #>> '{data,last_change_date}', sha256(e.body)::text) end as version
-            from firings f join events e on e.id = f.event_id and e.received_at = f.event_received_at)
+            from firings f left join events e on e.id = f.event_id and e.received_at = f.event_received_at)
          select format('%s fired %s times for %s %s of %s/%s', rule, count(*), kind, resource_id, application_id, location_id)
          from fired where resource_id is not null
          group by rule, application_id, location_id, generation, kind, resource_id, version having count(*) > 1
