@@ -9,7 +9,7 @@ use std::{
 };
 
 use bellhop::embedded::{self, Embedded, Options};
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tempfile::TempDir;
 use tokio::{
     process::{Child, Command},
@@ -197,6 +197,49 @@ impl Cluster {
         drop(running);
     }
 
+    /// New transactions may not write, until the time is over.
+    pub(crate) async fn read_only(&self, time: Duration) {
+        let running = self.running.lock().await;
+        let url = running.as_ref().expect("it runs between two faults").url();
+        for set in [
+            "set default_transaction_read_only = on",
+            "reset default_transaction_read_only",
+        ] {
+            let mut connection = PgConnection::connect(&url).await.expect("a connection");
+            let alter = sqlx::AssertSqlSafe(format!("alter system {set}"));
+            connection.execute(alter).await.expect("altered");
+            connection.execute("select pg_reload_conf()").await.expect("told");
+            if set.ends_with("on") {
+                sleep(time).await;
+            }
+        }
+    }
+
+    /// Nothing can be stored, as when the disk is full, until the time is over. Old rows can still be changed.
+    pub(crate) async fn disk_full(&self, pool: &PgPool, time: Duration) {
+        let running = self.running.lock().await;
+        let tables = [
+            "events",
+            "firings",
+            "jobs",
+            "attempts",
+            "finished_jobs",
+            "outcomes",
+            "inbox",
+        ];
+        let full = "create or replace function full_disk() returns trigger language plpgsql as $$ begin
+            raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$;";
+        let on =
+            |table: &str| format!("create trigger full_disk before insert on {table} execute function full_disk();");
+        let mut fill = full.to_owned();
+        fill.extend(tables.map(on));
+        let mended = "drop function full_disk cascade";
+        insist(pool, &fill).await;
+        sleep(time).await;
+        insist(pool, mended).await;
+        drop(running);
+    }
+
     /// Ends every session of Bellhop once.
     pub(crate) async fn cut_connections(&self) {
         let running = self.running.lock().await;
@@ -205,6 +248,15 @@ impl Cluster {
             let all = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'bellhop'";
             let _ = connection.execute(all).await;
         }
+    }
+}
+
+/// Whoever is at work on the tables may be in the way.
+async fn insist(pool: &PgPool, statements: &str) {
+    let began = Instant::now();
+    while let Err(error) = pool.execute(sqlx::AssertSqlSafe(statements.to_owned())).await {
+        assert!(began.elapsed() < Duration::from_secs(20), "{error}");
+        sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -12,8 +12,9 @@ use tokio::time::sleep;
 
 use super::{
     cluster::Cluster,
-    plan::{Act, Life, Plan, Request, Trouble},
+    plan::{Act, Life, Plan, Request},
     scene::Scene,
+    troubles::Trouble,
 };
 
 /// Further tries of the marketplace's sender.
@@ -80,8 +81,10 @@ pub(crate) async fn deliver(scene: &Scene, request: &Request, retries: u32) -> b
                     scene.oracle.acknowledged(request);
                     return true;
                 }
-                // Nothing that is sent here may be refused for good.
-                status => assert!(status == 503, "{status} for {}", request.path),
+                503 => {}
+                // Who wakes after a long sleep takes what came meanwhile for a slow request, before it reads it.
+                408 if scene.stands_still => {}
+                status => scene.oracle.refused(request, status),
             }
         }
     }
@@ -152,6 +155,8 @@ async fn strike(scene: &Scene, trouble: &Trouble, cluster: Option<&Cluster>) {
                 Trouble::Postgres(manner, away) => cluster.restart(*manner, *away).await,
                 Trouble::Hang(time) => cluster.hang(*time).await,
                 Trouble::Exhaust(time) => cluster.exhaust(*time).await,
+                Trouble::ReadOnly(time) => cluster.read_only(*time).await,
+                Trouble::DiskFull(time) => cluster.disk_full(&scene.pool, *time).await,
                 Trouble::CrashBackend => cluster.crash_a_backend().await,
                 _ => cluster.cut_connections().await,
             }

@@ -13,6 +13,7 @@ mod round;
 mod sabotage;
 mod scene;
 mod table;
+mod troubles;
 
 use std::time::{Duration, Instant};
 
@@ -40,27 +41,36 @@ const LONG: Scale = Scale {
 async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice() {
     let cluster = Cluster::start(false).await;
     let mut table = Table::default();
-    let seed = 1;
+    let seed = asked("FAULTS_SEED").unwrap_or(1);
     let round = round::run(&Plan::new(seed, SHORT), &cluster, Duration::from_secs(40)).await;
     let said: Vec<String> = round.breaches.iter().map(ToString::to_string).collect();
     table.add(seed, round);
     assert!(said.is_empty(), "{}\n{table}", said.join("\n"));
 }
 
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 /// `make faults`: rounds until the time is over, or so many of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: make faults"]
 async fn the_long_form() {
-    let asked = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let minutes = asked("FAULTS_MINUTES").unwrap_or(5);
     let rounds = asked("FAULTS_ROUNDS").unwrap_or(u64::MAX);
     let first = asked("FAULTS_SEED").unwrap_or_else(|| fastrand::u64(1..1_000_000));
+    let scale = if asked("FAULTS_SHORT").is_some() { SHORT } else { LONG };
+    let again = if asked("FAULTS_SHORT").is_some() {
+        " --short 1"
+    } else {
+        ""
+    };
     let cluster = Cluster::start(true).await;
     let mut table = Table::default();
     let began = Instant::now();
     let mut seed = first;
     while began.elapsed() < Duration::from_secs(minutes * 60) && seed - first < rounds {
-        let plan = Plan::new(seed, LONG);
+        let plan = Plan::new(seed, scale);
         let round = round::run(&plan, &cluster, Duration::from_secs(90)).await;
         println!(
             "seed {seed}: {} processes, {} faults, {} deliveries acknowledged, {} after {:.0?}",
@@ -78,7 +88,7 @@ async fn the_long_form() {
             println!("  {breach}");
         }
         if !round.breaches.is_empty() {
-            println!("  again: make faults ARGS=\"--seed {seed} --rounds 1\"");
+            println!("  again: make faults ARGS=\"--seed {seed} --rounds 1{again}\"");
         }
         table.add(seed, round);
         seed += 1;

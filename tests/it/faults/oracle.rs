@@ -32,6 +32,7 @@ pub(crate) struct Fate {
 pub(crate) struct Oracle {
     deliveries: Mutex<BTreeMap<Identity, Fate>>,
     visits: Mutex<BTreeMap<(i64, i64), Fate>>,
+    refusals: Mutex<Vec<String>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -47,6 +48,11 @@ impl Oracle {
     /// It was answered with 200.
     pub(crate) fn acknowledged(&self, request: &Request) {
         self.each(request, |fate| fate.acknowledged += 1);
+    }
+
+    /// It was answered in a way after which a sender does not come back.
+    pub(crate) fn refused(&self, request: &Request, status: u16) {
+        locked(&self.refusals).push(format!("{status} for {}", request.path));
     }
 
     fn each(&self, request: &Request, change: impl Fn(&mut Fate)) {
@@ -74,6 +80,11 @@ impl Oracle {
     /// And was let in.
     pub(crate) fn let_in(&self, place: (i64, i64)) {
         locked(&self.visits).entry(place).or_default().acknowledged += 1;
+    }
+
+    /// All refusals.
+    pub(crate) fn refusals(&self) -> Vec<String> {
+        locked(&self.refusals).clone()
     }
 
     /// All deliveries.

@@ -98,6 +98,8 @@ pub(crate) struct Scene {
     pub(crate) oracle: Oracle,
     pub(crate) folder: PathBuf,
     pub(crate) limits: Limits,
+    /// Whether a process is stopped for long.
+    pub(crate) stands_still: bool,
     door: Door,
 }
 
@@ -151,6 +153,7 @@ impl Scene {
             oracle: Oracle::default(),
             folder: ground.folder.to_owned(),
             limits: plan.limits,
+            stands_still: plan.stands_still(),
             door,
         };
         assert!(

@@ -82,7 +82,12 @@ async fn a_claim_that_comes_while_a_job_ends_takes_no_lane_without_a_job_and_rew
     let claiming = tokio::spawn(async move { claim(&late, "boris").await });
     let waits = "select count(*) from pg_stat_activity where application_name = 'late' and wait_event = 'advisory'
         and datname = current_database()";
-    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&pool).await.expect("a count") == 0 {
+    while sqlx::query_scalar::<_, i64>(waits)
+        .fetch_one(&pool)
+        .await
+        .expect("a count")
+        == 0
+    {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     finish(&pool, &first).await;

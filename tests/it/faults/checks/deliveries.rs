@@ -5,9 +5,10 @@ use sqlx::PgConnection;
 
 use crate::faults::oracle::{Identity, Oracle};
 
-/// Acknowledged: stored once. Not acknowledged: stored once or not at all. Never sent: not stored.
+/// Nothing that is sent here is refused for good. Acknowledged: stored once. Not acknowledged: stored once or not at all. Never sent: not stored.
 pub(super) async fn all(connection: &mut PgConnection, oracle: &Oracle, sent: &[Sent]) -> Vec<String> {
-    let mut found = webhooks(connection, oracle).await;
+    let mut found = oracle.refusals();
+    found.extend(webhooks(connection, oracle).await);
     found.extend(callbacks(connection, sent).await);
     found.extend(pages(connection, oracle).await);
     found
