@@ -48,16 +48,20 @@ pub(crate) async fn play(scene: &Scene, plan: &Plan, cluster: Option<&Cluster>) 
     });
     let troubles = plan.faults.iter().map(async |(at, trouble)| {
         sleep(at.saturating_sub(began.elapsed())).await;
-        strike(scene, trouble, cluster).await;
-        *played
-            .lock()
-            .expect("whole")
-            .injected
-            .entry(trouble.name())
-            .or_default() += 1;
+        let hits = strike(scene, trouble, cluster).await;
+        let mut played = played.lock().expect("whole");
+        *played.injected.entry(trouble.name()).or_default() += hits;
     });
     tokio::join!(join_all(requests), join_all(lives), join_all(troubles));
-    played.into_inner().expect("whole")
+    let mut played = played.into_inner().expect("whole");
+    // What was ordered of the marketplace and met no call did not happen.
+    for fault in scene.sandbox.faults().await {
+        let times = u64::from(fault.times.unwrap_or(1));
+        let hits = played.injected.entry(Trouble::Marketplace(fault).name()).or_default();
+        *hits = hits.saturating_sub(times);
+    }
+    played.injected.retain(|_, hits| *hits > 0);
+    played
 }
 
 /// Sends a request as the marketplace does: again after a while when the answer says so, or when there is none.
@@ -142,15 +146,19 @@ pub(crate) async fn visit(scene: &Scene, place: (i64, i64), consent: bool) -> bo
     false
 }
 
-async fn strike(scene: &Scene, trouble: &Trouble, cluster: Option<&Cluster>) {
-    match trouble {
+/// Returns how often it hit.
+async fn strike(scene: &Scene, trouble: &Trouble, cluster: Option<&Cluster>) -> u64 {
+    let hit = match trouble {
         Trouble::Kill(which) => scene.processes[*which].signal("-KILL").await,
         Trouble::KillTwice(which, pause) => scene.processes[*which].kill_twice(*pause).await,
         Trouble::Terminate(which) => scene.processes[*which].signal("-TERM").await,
         Trouble::Pause(which, time) => scene.processes[*which].pause(*time).await,
-        Trouble::Marketplace(fault) => scene.sandbox.fail(fault.clone()).await.expect("a fault"),
+        Trouble::Marketplace(fault) => {
+            scene.sandbox.fail(fault.clone()).await.expect("a fault");
+            return u64::from(fault.times.unwrap_or(1));
+        }
         _ => {
-            let Some(cluster) = cluster else { return };
+            let Some(cluster) = cluster else { return 0 };
             match trouble {
                 Trouble::Postgres(manner, away) => cluster.restart(*manner, *away).await,
                 Trouble::Hang(time) => cluster.hang(*time).await,
@@ -160,6 +168,8 @@ async fn strike(scene: &Scene, trouble: &Trouble, cluster: Option<&Cluster>) {
                 Trouble::CrashBackend => cluster.crash_a_backend().await,
                 _ => cluster.cut_connections().await,
             }
+            true
         }
-    }
+    };
+    u64::from(hit)
 }

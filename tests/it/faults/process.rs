@@ -63,29 +63,31 @@ impl Process {
         }
     }
 
-    /// Sends a signal to it, if it runs.
-    pub(crate) async fn signal(&self, name: &str) {
-        match self.shared.pid.load(Ordering::SeqCst) {
-            0 => {}
-            pid => signal(pid, name).await,
+    /// Sends a signal to it. Returns whether it ran.
+    pub(crate) async fn signal(&self, name: &str) -> bool {
+        let pid = self.shared.pid.load(Ordering::SeqCst);
+        if pid != 0 {
+            signal(pid, name).await;
         }
+        pid != 0
     }
 
-    /// SIGKILL, and a second one while it is starting again.
-    pub(crate) async fn kill_twice(&self, pause: Duration) {
-        self.signal("-KILL").await;
+    /// SIGKILL, and a second one while it is starting again. Returns whether both met it.
+    pub(crate) async fn kill_twice(&self, pause: Duration) -> bool {
+        let first = self.signal("-KILL").await;
         sleep(pause).await;
-        self.signal("-KILL").await;
+        self.signal("-KILL").await && first
     }
 
-    /// Stopped for a while, as by a machine that swaps or sleeps.
-    pub(crate) async fn pause(&self, time: Duration) {
+    /// Stopped for a while, as by a machine that swaps or sleeps. Returns whether it ran.
+    pub(crate) async fn pause(&self, time: Duration) -> bool {
         let pid = self.shared.pid.load(Ordering::SeqCst);
         if pid != 0 {
             signal(pid, "-STOP").await;
             sleep(time).await;
             signal(pid, "-CONT").await;
         }
+        pid != 0
     }
 
     /// Whether it says that it is ready.

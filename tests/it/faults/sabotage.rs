@@ -236,7 +236,7 @@ async fn the_checks_notice_what_only_the_marketplace_knows(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
-async fn the_checks_notice_a_receiver_that_says_yes_and_keeps_nothing(pool: PgPool) {
+async fn the_checks_notice_a_receiver_that_keeps_nothing_or_refuses(pool: PgPool) {
     let quiet = Quiet::set(&pool, None).await;
     let request = quiet.record().clone();
     // Somebody answered 200 in Bellhop's place.
@@ -247,6 +247,12 @@ async fn the_checks_notice_a_receiver_that_says_yes_and_keeps_nothing(pool: PgPo
     assert!(deliver(&quiet.scene, &request, 0).await);
     quiet.drained().await;
     assert_eq!(quiet.breaches(&mut connection).await, []);
+    // And one that refuses for good what is genuine.
+    let mut nowhere = request;
+    nowhere.path = nowhere.path.replacen("hooks", "hoaxes", 1);
+    nowhere.hook_id = Some("another".to_owned());
+    assert!(!deliver(&quiet.scene, &nowhere, 0).await);
+    assert_eq!(quiet.broken(&mut connection).await, [Check::Stored]);
     assert_eq!(quiet.scene.end().await, [""; 0]);
 }
 

@@ -15,7 +15,8 @@ pub(super) async fn all(connection: &mut PgConnection, oracle: &Oracle, sent: &[
 }
 
 async fn webhooks(connection: &mut PgConnection, oracle: &Oracle) -> Vec<String> {
-    let rows: Vec<(i64, i64, Option<String>, Vec<u8>, i64)> = sqlx::query_as(
+    type Row = (i64, i64, Option<String>, Vec<u8>, i64);
+    let rows: Vec<Row> = sqlx::query_as(
         "select application_id, coalesce(location_id, 0), headers ->> 'x-hook-id', sha256(body), count(*)
          from events where source = 'webhook' group by 1, 2, 3, 4",
     )
