@@ -23,6 +23,13 @@ use crate::{
 /// A job that got no turn for this long comes again later.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A turn may be used so long after its moment; the budget's windows have room for that. Whoever slept over his
+/// turns, because the process or the machine stood still, must not use all of them at once.
+const LATE: Duration = Duration::from_millis(250);
+
+/// So many late turns are given up in a row: when they go on coming late, the database is slow, nobody slept.
+const GIVEN_UP: u32 = 3;
+
 /// One job's line.
 pub struct Line<'a> {
     app: &'a App,
@@ -139,7 +146,9 @@ impl<'a> Line<'a> {
     async fn turn(&self) -> Result<(), Failure> {
         let mut stopping = self.app.stopping.subscribe();
         let mut waited = Duration::ZERO;
+        let mut given_up = 0;
         loop {
+            let asked = Instant::now();
             let turn = budget::take(
                 &self.app.pool,
                 &self.served.budget_scope,
@@ -151,20 +160,21 @@ impl<'a> Line<'a> {
                 Turn::In(wait) => (wait, true),
                 Turn::AskAgainIn(wait) => (wait.clamp(Duration::from_millis(50), Duration::from_secs(5)), false),
             };
-            // A turn that was granted is used.
+            // A turn that was granted is waited for, even when we stop.
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 _ = stopping.wait_for(|stopping| *stopping), if !granted => return Err(Failure::Stopping),
             }
             waited += wait;
-            if granted {
+            if granted && asked.elapsed() > wait + LATE && given_up < GIVEN_UP {
+                given_up += 1;
+            } else if granted {
                 self.app
                     .metrics
                     .marketplace_budget_wait_seconds
                     .observe(waited.as_secs_f64());
                 return Ok(());
-            }
-            if waited > PATIENCE {
+            } else if waited > PATIENCE {
                 return Err(Failure::NoTurn);
             }
         }

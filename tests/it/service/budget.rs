@@ -62,6 +62,50 @@ async fn two_services_stay_below_the_limits_of_their_address(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn who_sleeps_over_his_turns_does_not_use_them_all_at_once(pool: PgPool) {
+    let edits = [("requests_per_second = 1000", "requests_per_second = 4")];
+    let stage = Stage::set_edited(pool, "", |_| {}, &edits).await;
+    connect_all(&stage, 1..=5).await;
+    stage
+        .until(
+            "the first have had their turn, the others wait for theirs",
+            async || {
+                let waiting: i64 = sqlx::query_scalar(
+                    "select count(*) from request_budget, unnest(granted) as turn where turn > clock_timestamp()",
+                )
+                .fetch_one(&stage.pool)
+                .await
+                .expect("a count");
+                waiting >= 5
+            },
+        )
+        .await;
+    // Everything of this test stands on one thread: so stops a process.
+    std::thread::sleep(std::time::Duration::from_millis(2_600));
+    stage
+        .until("they had their turns", async || {
+            stage.sandbox.calls().await.items.len() >= 12
+        })
+        .await;
+    let calls = stage.sandbox.calls().await.items;
+    let within_a_second = calls.iter().map(|call| {
+        let before = |other: &&bellhop::sandbox::CallRecord| {
+            other.at <= call.at && (call.at - other.at).num_milliseconds() < 1_000
+        };
+        calls.iter().filter(before).count()
+    });
+    assert_eq!(within_a_second.max(), Some(4));
+    // The rest need not take long.
+    spend(&stage, 0, 0.0).await;
+    sqlx::query("create rule boundless as on update to request_budget do instead nothing")
+        .execute(&stage.pool)
+        .await
+        .expect("a rule");
+    stage.settled().await;
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
 async fn when_the_minute_is_nearly_used_up_connections_go_first(pool: PgPool) {
     let edits = [
         ("requests_per_minute = 60000", "requests_per_minute = 60"),
