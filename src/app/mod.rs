@@ -15,12 +15,16 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use secrecy::SecretString;
 use tokio::sync::Notify;
+use tracing::warn;
 
 use self::served::Served;
 use crate::{
     config::{Config, SmtpTls, value::Secret},
     domain::ids::ApplicationId,
-    intake::{self, Intake},
+    intake::{
+        self, Intake,
+        spool::{self, Spool},
+    },
     metrics::Metrics,
     notify::{
         email::{Mailer, SmtpSettings, Tls},
@@ -31,6 +35,10 @@ use crate::{
 
 /// How long somebody waits for a connection to the database.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connections that only the way in uses: one that writes, and one that may still be closing. So it
+/// goes on when the workers hold all others.
+const INTAKE_CONNECTIONS: u32 = 2;
 
 /// How long a mail server or the receiver of a webhook may take.
 const NOTIFY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -72,9 +80,12 @@ impl App {
     ///
     /// # Errors
     /// When the rules have mistakes, a certificate store is missing, or the database's address is none.
-    pub fn build(config: Config, database_url: &str) -> Result<Self> {
-        let pool = store::connect(database_url, config.database.connections, DATABASE_PATIENCE)
-            .context("database.url is no PostgreSQL address")?;
+    pub fn build(config: Config, database_url: &str, spool: Option<Spool>) -> Result<Self> {
+        let connect = |connections| {
+            store::connect(database_url, connections, DATABASE_PATIENCE)
+                .context("database.url is no PostgreSQL address")
+        };
+        let pool = connect(config.database.connections - INTAKE_CONNECTIONS)?;
         let metrics = Metrics::new();
         metrics
             .build_info
@@ -90,7 +101,13 @@ impl App {
         };
         Ok(Self {
             applications: served::all(&config)?,
-            intake: Intake::start(pool.clone(), settings, metrics.clone(), wake.processor.clone()),
+            intake: Intake::start(
+                connect(INTAKE_CONNECTIONS)?,
+                spool,
+                settings,
+                metrics.clone(),
+                wake.processor.clone(),
+            ),
             mailer: mailer(&config)?,
             webhooks: WebhookSender::new(NOTIFY_TIMEOUT).map_err(|error| anyhow!("{error}"))?,
             unsigned: PerMinute::new(config.intake.unsigned_connects_per_minute),
@@ -112,6 +129,14 @@ impl App {
         self.applications.values()
     }
 
+    /// Closes the connections to the database. A server that hangs is not waited for.
+    pub async fn close(&self) {
+        let closed = async { tokio::join!(self.pool.close(), self.intake.close()) };
+        if tokio::time::timeout(DATABASE_PATIENCE, closed).await.is_err() {
+            warn!("The connections to the database were left open: it does not answer");
+        }
+    }
+
     /// The key from which webhook addresses are made.
     pub fn hook_secret(&self) -> &str {
         self.config.security.hook_secret.as_ref().map_or("", Secret::expose)
@@ -125,6 +150,15 @@ impl App {
             .flatten()
             .map(Secret::expose)
     }
+}
+
+/// Where the spool of a configuration is; `None` when there is to be none.
+pub fn spool_place(config: &Config) -> Option<spool::Place> {
+    let folder = config.folder.join(&config.spool.dir);
+    config.spool.enabled.then(|| spool::Place {
+        folder: std::path::absolute(&folder).unwrap_or(folder),
+        limit: config.spool.limit,
+    })
 }
 
 fn mailer(config: &Config) -> Result<Option<Mailer>> {

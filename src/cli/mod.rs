@@ -4,6 +4,7 @@ mod check;
 /// Weeks of marketplace life in a minute.
 pub mod demo;
 mod migrate;
+mod opening;
 mod output;
 mod reading;
 mod rules;

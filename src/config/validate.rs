@@ -11,6 +11,7 @@ pub(super) fn check(config: &Config, notes: &mut Notes<'_>) {
     database(config, notes);
     hook_secret(config, notes);
     amounts(config, notes);
+    spool(config, notes);
     timings(config, notes);
     mail_and_log(config, notes);
     accounts(config, notes);
@@ -133,6 +134,21 @@ fn amounts(config: &Config, notes: &mut Notes<'_>) {
         notes.at(
             "database.connections",
             "database.connections must be at least 4: intake, workers and reading need one each",
+        );
+    }
+}
+
+/// That the disk has room is asked when the spool is opened.
+fn spool(config: &Config, notes: &mut Notes<'_>) {
+    let (spool, largest) = (&config.spool, config.server.body_limit as u64);
+    if spool.enabled && spool.limit / 16 < largest {
+        notes.at(
+            "spool.limit",
+            format!(
+                "spool.limit = \"{}\" is less than 16 bodies of server.body_limit = {largest}. \
+                 Remedy: a larger limit, or spool.enabled = false",
+                value::write_bytes(spool.limit)
+            ),
         );
     }
 }

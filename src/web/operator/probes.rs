@@ -16,10 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /readyz`: 200, or 503 with the reasons.
 pub(super) async fn ready(app: web::Data<App>) -> HttpResponse {
-    let reasons = match tokio::time::timeout(PATIENCE, reasons(&app)).await {
+    let mut reasons = match tokio::time::timeout(PATIENCE, reasons(&app)).await {
         Ok(reasons) => reasons,
         Err(_) => vec![format!("database: no answer within {PATIENCE:?}")],
     };
+    spool(&app, &mut reasons);
     if reasons.is_empty() {
         HttpResponse::Ok().json(json!({"ready": true}))
     } else {
@@ -41,6 +42,19 @@ async fn reasons(app: &App) -> Vec<String> {
         }
     }
     reasons
+}
+
+/// A spool that is being emptied is no reason; one that waits for the database tells what is in it.
+fn spool(app: &App, reasons: &mut Vec<String>) {
+    if let Some(why) = app.intake.spool_trouble() {
+        reasons.push(format!("spool: it takes no deliveries: {why}"));
+    }
+    let waiting = app.intake.spooled().map_or(0, |content| content.events);
+    if waiting > 0 && !reasons.is_empty() {
+        reasons.push(format!(
+            "spool: {waiting} deliveries wait on this machine's disk for the database"
+        ));
+    }
 }
 
 async fn database(app: &App) -> Vec<String> {
