@@ -5,6 +5,8 @@
 /// The commands.
 pub mod cli;
 
+/// How fast it is, as ratios to references of the same run.
+pub mod bench;
 /// The marketplace in a box, for trying out and for tests. Shares no code with the rest.
 pub mod sandbox;
 /// HTTP in: the public doors, the operator listener.

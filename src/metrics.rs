@@ -120,6 +120,8 @@ metrics! {
     marketplace_request_seconds: HistogramVec["call"] = SLOW_SECONDS;
     /// Time requests waited for their turn in the shared budget.
     marketplace_budget_wait_seconds: Histogram = SLOW_SECONDS;
+    /// Whether requests for an account are held back because the marketplace does not answer: 1 while they are.
+    circuit_state: IntGaugeVec["account"];
     /// Connections to the database.
     database_pool_connections: IntGaugeVec["state"];
     /// Whether the database answered when the metrics were read.
@@ -130,6 +132,14 @@ metrics! {
     worker_errors_total: IntCounterVec["worker"];
     /// Old partitions that were dropped.
     partitions_dropped_total: IntCounter;
+    /// Places whose personal data was taken away because they were uninstalled long ago, or never connected.
+    places_erased_total: IntCounter;
+    /// Size of each table with its indexes, a partitioned one with all its days. Read every ten minutes.
+    table_bytes: IntGaugeVec["table"];
+    /// Rows of each table that are gone and still take room. Read every ten minutes.
+    table_dead_rows: IntGaugeVec["table"];
+    /// How long the oldest transaction on the database has kept deleted rows from being cleaned up. Read every ten minutes.
+    database_oldest_snapshot_seconds: Gauge;
     /// Always 1; the labels tell what is running.
     build_info: IntGaugeVec["version", "revision"];
 }

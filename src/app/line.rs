@@ -1,15 +1,19 @@
 //! The line to the marketplace that one job holds: each request waits for its turn in the shared
 //! budget, is counted, and is noted for the operator.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
-use super::{App, served::Served};
+use super::{App, circuit::Leave, served::Served};
 use crate::{
     domain::action::Priority,
     marketplace::{
         call::Call,
+        calls,
         client::{Exchange, Permit},
         error::Error,
     },
@@ -34,6 +38,10 @@ pub enum Failure {
     Call(Error),
     /// The shared budget had no turn.
     NoTurn,
+    /// The account's circuit is open: it does not answer, and is left alone for this long.
+    Shut(Duration),
+    /// This process is about to stop, and it was not this job's turn yet.
+    Stopping,
     /// The database.
     Store(crate::store::Error),
 }
@@ -43,6 +51,8 @@ impl fmt::Display for Failure {
         match self {
             Self::Call(error) => error.fmt(f),
             Self::NoTurn => f.write_str("the request budget of this address is used up"),
+            Self::Shut(_) => f.write_str("the marketplace does not answer, so it is left alone for a while"),
+            Self::Stopping => f.write_str("the service stopped before it was this job's turn"),
             Self::Store(error) => write!(f, "the database: {error}"),
         }
     }
@@ -78,11 +88,25 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Sends one request when it is its turn.
+    /// Sends one request when it is its turn. While the marketplace does not answer nothing is sent;
+    /// after a while one request finds out whether it does again, and that is one that only reads.
     ///
     /// # Errors
     /// When there was no turn, or no usable answer.
     pub async fn send<T>(&mut self, call: &Call<T>) -> Result<T, Failure> {
+        match self.served.circuit.ask(Instant::now()) {
+            Leave::Granted => {}
+            Leave::Probe if call.name().changes_state() => {
+                let harmless = calls::inventory::tariffs(self.served.id);
+                self.exchange(&harmless).await?;
+            }
+            Leave::Probe => {}
+            Leave::Refused(wait) => return Err(Failure::Shut(wait)),
+        }
+        self.exchange(call).await
+    }
+
+    async fn exchange<T>(&mut self, call: &Call<T>) -> Result<T, Failure> {
         self.turn().await?;
         let (exchange, result) = self.served.client.send(Permit::granted(), call).await;
         let name = call.name().as_str();
@@ -100,11 +124,20 @@ impl<'a> Line<'a> {
             .marketplace_request_seconds
             .with_label_values(&[name])
             .observe(exchange.duration_seconds);
+        let is_open = self
+            .served
+            .circuit
+            .heard(Instant::now(), answered(exchange.status, &result));
+        metrics
+            .circuit_state
+            .with_label_values(&[&self.served.account.name])
+            .set(i64::from(is_open));
         self.exchanges.push(exchange);
         result.map_err(Failure::Call)
     }
 
     async fn turn(&self) -> Result<(), Failure> {
+        let mut stopping = self.app.stopping.subscribe();
         let mut waited = Duration::ZERO;
         loop {
             let turn = budget::take(
@@ -118,7 +151,11 @@ impl<'a> Line<'a> {
                 Turn::In(wait) => (wait, true),
                 Turn::AskAgainIn(wait) => (wait.clamp(Duration::from_millis(50), Duration::from_secs(5)), false),
             };
-            tokio::time::sleep(wait).await;
+            // A turn that was granted is used.
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = stopping.wait_for(|stopping| *stopping), if !granted => return Err(Failure::Stopping),
+            }
             waited += wait;
             if granted {
                 self.app
@@ -136,5 +173,23 @@ impl<'a> Line<'a> {
     /// What was said, for the job's attempt.
     pub fn exchanges(self) -> Value {
         serde_json::to_value(self.exchanges).unwrap_or_default()
+    }
+}
+
+/// Whether somebody at the other end did what it is there for, be it to refuse.
+fn answered<T>(status: Option<u16>, result: &Result<T, Error>) -> bool {
+    match result {
+        Ok(_) => true,
+        // Reads and writes tell it in different words.
+        Err(Error::Fault { .. } | Error::Unknown { .. }) => status.is_some_and(|status| status < 500),
+        Err(Error::Unavailable { .. }) => false,
+        Err(
+            Error::Throttled { .. }
+            | Error::Unauthorized { .. }
+            | Error::Forbidden { .. }
+            | Error::NotFound { .. }
+            | Error::Invalid { .. }
+            | Error::Rejected { .. },
+        ) => true,
     }
 }

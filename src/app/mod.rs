@@ -1,6 +1,8 @@
 //! What all rooms above share: the database, the way in, the ways out, the rules, the metrics. Built
 //! once at start; nothing in it is needed by another process.
 
+/// Whether an account's side of the marketplace answers.
+pub mod circuit;
 /// Requests to the marketplace, each with its turn in the shared budget.
 pub mod line;
 /// An application as this process serves it, and its addresses.
@@ -14,8 +16,12 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use secrecy::SecretString;
+<<<<<<< HEAD
 use tokio::sync::Notify;
 use tracing::warn;
+=======
+use tokio::sync::{Notify, watch};
+>>>>>>> main
 
 use self::served::Served;
 use crate::{
@@ -30,7 +36,7 @@ use crate::{
         email::{Mailer, SmtpSettings, Tls},
         webhook::WebhookSender,
     },
-    store::{self, PgPool},
+    store::{self, PgPool, quarantine::Share},
 };
 
 /// How long somebody waits for a connection to the database.
@@ -62,6 +68,8 @@ pub struct App {
     pub intake: Intake,
     /// Who wakes whom.
     pub wake: Wake,
+    /// Whether this process is about to stop: what waits and has not begun need not begin.
+    pub stopping: watch::Sender<bool>,
     /// The metrics.
     pub metrics: Metrics,
     /// Mail, when a server is configured.
@@ -91,12 +99,18 @@ impl App {
             .build_info
             .with_label_values(&[env!("CARGO_PKG_VERSION"), revision()])
             .set(1);
+        for account in &config.accounts {
+            metrics.circuit_state.with_label_values(&[&account.name]).set(0);
+        }
         let wake = Wake::default();
         let settings = intake::Settings {
             queue: config.intake.queue,
             deadline: config.server.ack_deadline,
             duplicate_window: config.intake.duplicate_window,
-            quarantine_per_day: config.intake.quarantine_per_day,
+            quarantine_per_day: Share {
+                deliveries: config.intake.quarantine_per_day.into(),
+                bytes: i64::try_from(config.intake.quarantine_bytes_per_day).unwrap_or(i64::MAX),
+            },
             applications: config.applications.iter().map(|application| application.id).collect(),
         };
         Ok(Self {
@@ -112,6 +126,7 @@ impl App {
             webhooks: WebhookSender::new(NOTIFY_TIMEOUT).map_err(|error| anyhow!("{error}"))?,
             unsigned: PerMinute::new(config.intake.unsigned_connects_per_minute),
             worker: worker_name(),
+            stopping: watch::Sender::new(false),
             pool,
             wake,
             metrics,

@@ -1,9 +1,10 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Result, anyhow};
 use secrecy::SecretString;
 use url::Url;
 
+use super::circuit::Circuit;
 use crate::{
     config::{self, Account, Application, Config, value::Secret},
     domain::{
@@ -29,6 +30,8 @@ pub struct Served {
     pub view: ApplicationView,
     /// Its way to the marketplace.
     pub client: Client,
+    /// Whether its account's side of the marketplace answers; shared by the account's applications.
+    pub circuit: Arc<Circuit>,
     /// Whose request budget it spends: the marketplace's host.
     pub budget_scope: String,
     /// How large that budget is.
@@ -95,8 +98,11 @@ pub fn rule_sets(config: &Config) -> Result<Vec<(ApplicationId, RuleSet)>> {
 pub(super) fn all(config: &Config) -> Result<BTreeMap<ApplicationId, Served>> {
     let mut problems = Vec::new();
     let mut served = BTreeMap::new();
+    let mut circuits: BTreeMap<String, Arc<Circuit>> = BTreeMap::new();
     for application in &config.applications {
-        match one(config, application) {
+        let circuit = circuits.entry(config.account_of(application).name.clone());
+        let circuit = circuit.or_insert_with(|| Arc::new(Circuit::new(config.jobs.backoff)));
+        match one(config, application, Arc::clone(circuit)) {
             Ok(one) => drop(served.insert(application.id, one)),
             Err(error) => problems.push(error.to_string()),
         }
@@ -110,7 +116,7 @@ pub(super) fn all(config: &Config) -> Result<BTreeMap<ApplicationId, Served>> {
     }
 }
 
-fn one(config: &Config, application: &Application) -> Result<Served> {
+fn one(config: &Config, application: &Application, circuit: Arc<Circuit>) -> Result<Served> {
     let account = config.account_of(application).clone();
     let endpoint = endpoint(&account, application)?;
     let budget_scope = endpoint.partner_base.host_str().unwrap_or("marketplace").to_owned();
@@ -126,6 +132,7 @@ fn one(config: &Config, application: &Application) -> Result<Served> {
             name: application.name.clone(),
         },
         client: Client::new(endpoint)?,
+        circuit,
         config: application.clone(),
         account,
         budget_scope,

@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
+mod bench;
 mod check;
 /// Weeks of marketplace life in a minute.
 pub mod demo;
+mod erase;
 mod migrate;
 mod opening;
 mod output;
@@ -13,6 +15,7 @@ mod serve;
 /// A running service: database, listeners, workers.
 pub mod service;
 mod sheet;
+mod succession;
 mod table;
 mod urls;
 
@@ -44,6 +47,11 @@ enum Command {
     Serve(serve::Serve),
     /// See it work: a private database, a sandbox marketplace, and weeks of its life in a minute.
     Demo(demo::Demo),
+    /// Measure how fast it is on this machine, as ratios to references of the same run.
+    Bench(bench::Bench),
+    /// The receiver that `bench` compares with.
+    #[command(hide = true)]
+    BenchReference(bench::Reference),
     /// Run the sandbox marketplace alone, to try any back end against it.
     Sandbox(sandbox::Sandbox),
     /// Check the configuration and the rules, and show what is in effect.
@@ -60,6 +68,8 @@ enum Command {
     Jobs(reading::Jobs),
     /// Look at the rules.
     Rules(rules::Rules),
+    /// Take the personal data of one location away.
+    Erase(erase::Erase),
 }
 
 /// A mistake of the user: told without a trace, exit code 2.
@@ -122,6 +132,8 @@ async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Serve(serve) => serve.run().await,
         Command::Demo(demo) => demo.run().await,
+        Command::Bench(bench) => bench.run().await,
+        Command::BenchReference(reference) => reference.run().await,
         Command::Sandbox(sandbox) => sandbox.run().await,
         Command::Check(check) => check.run().await,
         Command::Migrate(config) => migrate::run(&config).await,
@@ -130,5 +142,6 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Events(events) => events.run().await,
         Command::Jobs(jobs) => jobs.run().await,
         Command::Rules(rules) => rules.run(),
+        Command::Erase(erase) => erase.run().await,
     }
 }

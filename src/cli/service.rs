@@ -11,9 +11,15 @@ use crate::{
     app::{self, App},
     config::{Config, value::Secret},
     embedded::{self, Embedded},
+<<<<<<< HEAD
     intake::spool::Spool,
     store::{self, PgPool, timers},
     web::{self, Listeners},
+=======
+    store::{self, PgPool, partitions, timers},
+    web::{self, End, Inherited, Listeners},
+    workers::{self, Workers},
+>>>>>>> main
 };
 
 /// The database of a configuration: the one it names, or a private cluster.
@@ -169,7 +175,12 @@ pub struct Service {
     pub app: Arc<App>,
     /// Where it listens.
     pub listeners: Listeners,
+<<<<<<< HEAD
     work: Work,
+=======
+    /// `None` when this process only takes deliveries.
+    workers: Option<Workers>,
+>>>>>>> main
 }
 
 impl Service {
@@ -179,6 +190,7 @@ impl Service {
     /// # Errors
     /// With a [`Misused`] when configuration, rules, database or addresses are not right.
     pub async fn start(config: Config, database_url: &str, migrate: bool) -> Result<Self> {
+<<<<<<< HEAD
         let place = app::spool_place(&config);
         let spool = place
             .map(|place| Spool::open(&place))
@@ -188,6 +200,20 @@ impl Service {
         let app = Arc::new(app);
         let opening = Opening::begin(&app, migrate).await?;
         let listeners = web::listen(&app).map_err(|error| Misused(error.to_string()))?;
+=======
+        Self::start_on(Inherited::default(), config, database_url, migrate).await
+    }
+
+    /// The same on sockets that were handed to this process.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub async fn start_on(sockets: Inherited, config: Config, database_url: &str, migrate: bool) -> Result<Self> {
+        let app = Self::prepare(config, database_url, migrate).await?;
+        plan_moments(&app).await?;
+        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
+        let workers = Some(workers::start(&app));
+>>>>>>> main
         Ok(Self {
             work: opening.work(&app),
             app,
@@ -195,12 +221,62 @@ impl Service {
         })
     }
 
+    /// Starts what takes deliveries and nothing else. Other processes on the database judge them, do the jobs, and
+    /// make the partitions of the days to come.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub async fn start_intake(sockets: Inherited, config: Config, database_url: &str, migrate: bool) -> Result<Self> {
+        let app = Self::prepare(config, database_url, migrate).await?;
+        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
+        Ok(Self {
+            app,
+            listeners,
+            workers: None,
+        })
+    }
+
+    async fn prepare(config: Config, database_url: &str, migrate: bool) -> Result<Arc<App>> {
+        let app = App::build(config, database_url).map_err(|error| Misused(format!("{error:#}")))?;
+        reachable(&app.pool).await?;
+        migrated(&app.pool, migrate).await?;
+        partitions::ensure(&app.pool, partitions::DAYS_AHEAD)
+            .await
+            .context("making partitions")?;
+        Ok(Arc::new(app))
+    }
+
     /// Takes nothing new, finishes what was begun, and stops, within `server.shutdown_grace`.
     pub async fn stop(self) {
-        let grace = self.app.config.server.shutdown_grace;
+        self.end(End::Asked).await;
+    }
+
+    /// The same, for a reason.
+    pub async fn end(self, end: End) {
+        let server = &self.app.config.server;
+        let grace = server.shutdown_grace;
+        // A successor answers already; balancers first have to notice.
+        let delay = match end {
+            End::Asked => server.drain_delay,
+            End::Succeeded => Duration::ZERO,
+        };
         let finish = async {
+<<<<<<< HEAD
             self.listeners.stop().await;
             self.work.stop(grace).await
+=======
+            self.listeners.announce_end();
+            tokio::time::sleep(delay).await;
+            let rest = grace.saturating_sub(delay);
+            let work = async {
+                match self.workers {
+                    Some(workers) => workers.stop(rest).await,
+                    None => true,
+                }
+            };
+            let (finished, ()) = tokio::join!(work, self.listeners.stop(end, rest));
+            finished
+>>>>>>> main
         };
         match tokio::time::timeout(grace, finish).await {
             Ok(true) => info!("Everything that was begun is finished"),

@@ -91,6 +91,13 @@ pub struct RuleFile {
 #[error("{}", .0.join("\n"))]
 pub struct Problems(pub Vec<String>);
 
+/// The names of the sockets that were handed to this process, in their order: what `FileDescriptorName=` of a
+/// systemd socket says.
+pub fn names_of_inherited_sockets() -> Vec<String> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    names.split(':').map(str::to_owned).collect()
+}
+
 impl Config {
     /// Reads the file and the environment, fills in secrets from their files, and checks the whole.
     ///

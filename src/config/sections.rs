@@ -21,6 +21,14 @@ pub struct Server {
     /// How long a stop may take.
     #[serde(with = "value::duration")]
     pub shutdown_grace: Duration,
+    /// How long a stop goes on taking connections after it has told balancers to stay away.
+    #[serde(with = "value::duration")]
+    pub drain_delay: Duration,
+    /// How long a connection may wait for its next request.
+    #[serde(with = "value::duration")]
+    pub keep_alive: Duration,
+    /// Connections at once; further ones wait in the system's queue.
+    pub connections: usize,
     /// Threads that serve requests.
     pub threads: usize,
 }
@@ -33,6 +41,9 @@ impl Default for Server {
             body_limit: 1024 * 1024,
             ack_deadline: seconds(4),
             shutdown_grace: seconds(20),
+            drain_delay: seconds(0),
+            keep_alive: seconds(75),
+            connections: 2048,
             threads: 2,
         }
     }
@@ -114,6 +125,8 @@ pub struct Intake {
     pub queue: usize,
     /// Quarantined bodies kept in a day; more are counted and dropped.
     pub quarantine_per_day: u32,
+    /// Bytes of them kept in a day.
+    pub quarantine_bytes_per_day: u64,
     /// New looks a minute for pages that were opened without a signature.
     pub unsigned_connects_per_minute: u32,
 }
@@ -124,6 +137,7 @@ impl Default for Intake {
             duplicate_window: days(2),
             queue: 4096,
             quarantine_per_day: 10_000,
+            quarantine_bytes_per_day: 256 * 1024 * 1024,
             unsigned_connects_per_minute: 60,
         }
     }
@@ -208,18 +222,37 @@ impl Default for ActivationClocks {
     }
 }
 
-/// How long old things are kept.
+/// How long old things are kept. Installations, payments and the keys of rules that may fire once for a location, a
+/// connection, a payment or a moment stay.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
-    /// Events, decisions, finished jobs and their attempts.
+    /// Events and what was decided about them.
     #[serde(with = "value::duration")]
     pub events: Duration,
+    /// Finished jobs and their attempts, with every request and answer.
+    #[serde(with = "value::duration")]
+    pub jobs: Duration,
+    /// What rules did about entity events.
+    #[serde(with = "value::duration")]
+    pub firings: Duration,
+    /// Changes of status, but for the last one of each location.
+    #[serde(with = "value::duration")]
+    pub history: Duration,
+    /// Personal data of a location that was uninstalled so long ago, or looked in and never connected.
+    #[serde(with = "value::duration")]
+    pub uninstalled: Duration,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { events: days(90) }
+        Self {
+            events: days(90),
+            jobs: days(90),
+            firings: days(180),
+            history: days(730),
+            uninstalled: days(30),
+        }
     }
 }
 

@@ -121,6 +121,7 @@ fn amounts(config: &Config, notes: &mut Notes<'_>) {
         ("intake.queue", config.intake.queue),
         ("server.threads", config.server.threads),
         ("server.body_limit", config.server.body_limit),
+        ("server.connections", config.server.connections),
         (
             "jobs.max_attempts",
             usize::try_from(config.jobs.max_attempts).unwrap_or(0),
@@ -166,6 +167,27 @@ fn timings(config: &Config, notes: &mut Notes<'_>) {
         "server.ack_deadline must lie between 1ms and 10s: the marketplace gives up after 10 seconds",
     );
     must(
+        server.shutdown_grace >= value::seconds(1),
+        "server.shutdown_grace",
+        "server.shutdown_grace must be at least 1s. Remedy: a little less than the supervisor waits before it kills",
+    );
+    must(
+        server.drain_delay < server.shutdown_grace,
+        "server.drain_delay",
+        "server.drain_delay is not shorter than server.shutdown_grace, of which it is a part. \
+         Remedy: shorten it, or lengthen server.shutdown_grace (and the time after which your supervisor kills)",
+    );
+    must(
+        server.keep_alive >= value::seconds(1) && server.keep_alive <= value::minutes(60),
+        "server.keep_alive",
+        "server.keep_alive must lie between 1s and 1h. Remedy: a little more than your proxy keeps idle connections",
+    );
+    must(
+        server.connections >= server.threads.saturating_mul(8),
+        "server.connections",
+        "server.connections is less than 8 for each of server.threads. Remedy: more connections, or fewer threads",
+    );
+    must(
         jobs.lease >= value::seconds(3),
         "jobs.lease",
         "jobs.lease must be at least 3s: it is renewed three times in its length",
@@ -185,11 +207,38 @@ fn timings(config: &Config, notes: &mut Notes<'_>) {
         "activation.safe",
         "activation.safe is later than activation.limit. Remedy: the safe deadline comes first",
     );
+    retention(config, &mut must);
+}
+
+fn retention(config: &Config, must: &mut impl FnMut(bool, &str, &str)) {
+    let (kept, window) = (&config.retention, config.intake.duplicate_window);
     must(
-        config.retention.events >= config.intake.duplicate_window,
+        kept.events >= window,
         "retention.events",
         "retention.events is shorter than intake.duplicate_window. Remedy: keep events at least as long",
     );
+    must(
+        kept.firings >= window,
+        "retention.firings",
+        "retention.firings is shorter than intake.duplicate_window, so a rule could fire twice. Remedy: keep them at least as long",
+    );
+    for (key, period) in [
+        ("retention.events", kept.events),
+        ("retention.jobs", kept.jobs),
+        ("retention.history", kept.history),
+        ("retention.uninstalled", kept.uninstalled),
+    ] {
+        must(
+            period >= value::days(1),
+            key,
+            &format!("{key} must be at least 1d: what is younger may still be under way"),
+        );
+        must(
+            period <= value::days(36_500),
+            key,
+            &format!("{key} must be at most 36500d, which is a hundred years"),
+        );
+    }
 }
 
 fn mail_and_log(config: &Config, notes: &mut Notes<'_>) {

@@ -71,6 +71,10 @@ pub const ACTION_NAMES: [&str; 6] = [
 ];
 
 impl Action {
+    /// Actions of which a worker may start several of a lane at once, by name: after a crash all of
+    /// them are done again, so their receiver has to know a repetition when it sees one.
+    pub const REPEATABLE: [&str; 1] = ["send_webhook"];
+
     /// The name in rule files, in the API and in metrics.
     pub fn name(&self) -> &'static str {
         match self {

@@ -3,34 +3,40 @@
 //! that it arrived. Durable means committed by the database, or, while that is away, flushed to this
 //! machine's disk.
 
+<<<<<<< HEAD
 mod shelf;
 /// Where deliveries wait for a database that is away.
 pub mod spool;
+=======
+mod quarantine;
+>>>>>>> main
 mod writer;
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+<<<<<<< HEAD
 use chrono::{DateTime, NaiveDate, Utc};
+=======
+>>>>>>> main
 use tokio::sync::{Notify, mpsc, oneshot};
+use tracing::warn;
 
+<<<<<<< HEAD
 use self::{
     shelf::Shelf,
     spool::{Content, Spool},
     writer::Writer,
 };
+=======
+use self::quarantine::Daily;
+>>>>>>> main
 use crate::{
     domain::{event::State, ids::ApplicationId},
     metrics::Metrics,
     store::{
         PgPool,
         events::{Delivery, Stored},
+        quarantine::Share,
     },
 };
 
@@ -65,8 +71,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// Two deliveries that say the same within this time are one.
     pub duplicate_window: Duration,
-    /// Rejected and quarantined deliveries kept in a day.
-    pub quarantine_per_day: u32,
+    /// Rejected and quarantined deliveries kept in a day, by all processes together.
+    pub quarantine_per_day: Share,
     /// The applications that are configured; others share one label in the metrics.
     pub applications: BTreeSet<ApplicationId>,
 }
@@ -88,6 +94,7 @@ pub struct Intake {
     queue: mpsc::Sender<Waiting>,
     settings: Arc<Settings>,
     metrics: Metrics,
+<<<<<<< HEAD
     refused_today: Arc<Daily>,
     spool: Option<Shelf>,
     pool: PgPool,
@@ -109,6 +116,10 @@ impl Daily {
         }
         self.count.fetch_add(1, Ordering::Relaxed)
     }
+=======
+    pool: PgPool,
+    quarantine: Arc<Daily>,
+>>>>>>> main
 }
 
 impl Intake {
@@ -118,7 +129,11 @@ impl Intake {
         let settings = Arc::new(settings);
         let spool = spool.map(Shelf::new);
         let (queue, deliveries) = mpsc::channel(settings.queue);
+<<<<<<< HEAD
         let writer = Writer::new(
+=======
+        tokio::spawn(writer::run(
+>>>>>>> main
             pool.clone(),
             Arc::clone(&settings),
             spool.clone(),
@@ -130,9 +145,10 @@ impl Intake {
             spool,
             pool,
             queue,
+            quarantine: Arc::new(Daily::new(settings.quarantine_per_day)),
             settings,
             metrics,
-            refused_today: Arc::default(),
+            pool,
         }
     }
 
@@ -179,6 +195,7 @@ impl Intake {
         self.metrics.deliveries_total.with_label_values(&labels).inc();
     }
 
+<<<<<<< HEAD
     /// What waits in the spool; `None` when there is none.
     pub fn spooled(&self) -> Option<Content> {
         self.spool.as_ref().map(Shelf::content)
@@ -192,6 +209,15 @@ impl Intake {
     /// Closes its connections to the database.
     pub async fn close(&self) {
         self.pool.close().await;
+=======
+    /// Whether a delivery that is not believed is kept, nevertheless.
+    async fn keeps(&self, delivery: &Delivery) -> Result<bool, Unavailable> {
+        let admitted = self.quarantine.admits(&self.pool, delivery.body.len()).await;
+        admitted.map_err(|error| {
+            warn!(%error, "Nobody knows what of today's refused deliveries may be kept; they are answered with 503");
+            Unavailable
+        })
+>>>>>>> main
     }
 
     async fn store_all(&self, deliveries: Vec<Delivery>) -> Result<Vec<Accepted>, Unavailable> {
@@ -202,7 +228,11 @@ impl Intake {
             // nobody knows whether it was.
             delivery.key.get_or_insert_with(arrival_key);
             let genuine = delivery.verdict == State::Received;
+<<<<<<< HEAD
             if !genuine && self.refused_today.next(now.date_naive()) >= self.settings.quarantine_per_day {
+=======
+            if !genuine && !self.keeps(&delivery).await? {
+>>>>>>> main
                 answers.push(None);
                 continue;
             }

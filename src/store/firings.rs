@@ -1,8 +1,13 @@
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgPool, PgTransaction};
 
-use crate::domain::ids::{ApplicationId, EventId, FiringId, LocationId, Place};
+use crate::domain::{
+    event::Kind,
+    ids::{ApplicationId, EventId, FiringId, LocationId, Place},
+};
 
 /// A rule that is to be applied to an occurrence.
 #[derive(Debug, Clone)]
@@ -22,32 +27,46 @@ pub struct NewFiring<'a> {
     /// The day partition of the event.
     pub event_received_at: DateTime<Utc>,
     /// The kind of the event.
-    pub kind: &'a str,
+    pub kind: &'a Kind,
 }
 
-/// Claims the firing key. `None` when the rule has fired for this occurrence before.
+/// Claims firing keys, in the order given. `None` where the rule has fired for this occurrence before,
+/// also where an earlier one of the list has the same key.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn claim(tx: &mut PgTransaction<'_>, new: &NewFiring<'_>) -> sqlx::Result<Option<FiringId>> {
-    let id = sqlx::query_scalar!(
+pub async fn claim(tx: &mut PgTransaction<'_>, new: &[NewFiring<'_>]) -> sqlx::Result<Vec<Option<FiringId>>> {
+    let texts = |read: fn(&NewFiring<'_>) -> String| -> Vec<String> { new.iter().map(read).collect() };
+    let numbers = |read: fn(&NewFiring<'_>) -> i64| -> Vec<i64> { new.iter().map(read).collect() };
+    let generations: Vec<i32> = new.iter().map(|firing| firing.generation).collect();
+    let days: Vec<DateTime<Utc>> = new.iter().map(|firing| firing.event_received_at).collect();
+    let rows = sqlx::query!(
         r#"
         insert into firings (key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (key) do nothing returning id
+        select key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind
+        from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::bigint[],
+            $8::timestamptz[], $9::text[]) with ordinality
+            as t(key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind, n)
+        order by n
+        on conflict (key) do nothing returning id, key
         "#,
-        new.key,
-        new.rule,
-        new.once_per,
-        new.place.application_id.0,
-        new.place.location_id.0,
-        new.generation,
-        new.event_id.0,
-        new.event_received_at,
-        new.kind,
+        &texts(|firing| firing.key.to_owned()),
+        &texts(|firing| firing.rule.to_owned()),
+        &texts(|firing| firing.once_per.to_owned()),
+        &numbers(|firing| firing.place.application_id.0),
+        &numbers(|firing| firing.place.location_id.0),
+        &generations,
+        &numbers(|firing| firing.event_id.0),
+        &days,
+        &texts(|firing| firing.kind.to_string()),
     )
-    .fetch_optional(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(id.map(FiringId))
+    let mut claimed: HashMap<String, i64> = rows.into_iter().map(|row| (row.key, row.id)).collect();
+    Ok(new
+        .iter()
+        .map(|firing| claimed.remove(firing.key).map(FiringId))
+        .collect())
 }
 
 /// What a job needs to know of its firing.

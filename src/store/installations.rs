@@ -59,6 +59,31 @@ pub async fn get(pool: &PgPool, place: Place) -> sqlx::Result<Installation> {
     Ok(row.map_or_else(|| Installation::unknown(place, Utc::now()), Installation::from))
 }
 
+/// Those of some places that we have heard of.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn read(tx: &mut PgTransaction<'_>, places: &[Place]) -> sqlx::Result<Vec<Installation>> {
+    let (applications, locations) = columns(places);
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select i.* from unnest($1::bigint[], $2::bigint[]) as w(application_id, location_id)
+           join installations i using (application_id, location_id)"#,
+        &applications,
+        &locations
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(Installation::from).collect())
+}
+
+fn columns(places: &[Place]) -> (Vec<i64>, Vec<i64>) {
+    places
+        .iter()
+        .map(|place| (place.application_id.0, place.location_id.0))
+        .unzip()
+}
+
 /// The same for a change: nobody else changes it until the transaction ends. An installation that
 /// does not exist yet is guarded too.
 ///
@@ -192,6 +217,31 @@ pub async fn location(executor: impl PgExecutor<'_>, place: Place) -> sqlx::Resu
     .fetch_optional(executor)
     .await?;
     Ok(row.map(|data| data.0))
+}
+
+/// What is known of some places.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn locations(tx: &mut PgTransaction<'_>, places: &[Place]) -> sqlx::Result<Vec<(Place, Location)>> {
+    let (applications, locations) = columns(places);
+    let rows = sqlx::query!(
+        r#"select l.application_id, l.location_id, l.data as "data: Json<Location>"
+           from unnest($1::bigint[], $2::bigint[]) as w(application_id, location_id)
+           join locations l using (application_id, location_id)"#,
+        &applications,
+        &locations
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let place = |application, location| Place {
+        application_id: ApplicationId(application),
+        location_id: LocationId(location),
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| (place(row.application_id, row.location_id), row.data.0))
+        .collect())
 }
 
 /// Writes what was learnt of a place.

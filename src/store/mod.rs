@@ -10,24 +10,34 @@ pub mod activations;
 pub mod ageing;
 /// The shared request budget.
 pub mod budget;
-/// Events: storing deliveries, the inbox, what was decided.
+/// Taking the personal data of one location away.
+pub mod erasing;
+/// Events: storing deliveries, and what Bellhop found out itself.
 pub mod events;
 /// Applications of rules, each once.
 pub mod firings;
+/// Events that wait to be judged, and what was decided about them.
+pub mod inbox;
 /// Installations, their history and payments, and the places they are at.
 pub mod installations;
 /// The queue.
 pub mod jobs;
 /// Day partitions: made ahead, dropped when old.
 pub mod partitions;
+/// How much of what is refused is kept.
+pub mod quarantine;
 /// Reading for people: lists and details of the API and the terminal.
 pub mod reading;
+/// How large tables are, and what keeps them so.
+pub mod sizes;
 /// Figures for the metrics.
 pub mod stats;
 /// Moments to come.
 pub mod timers;
+/// What keeps tables small and plans good.
+pub mod upkeep;
 
-use std::{str::FromStr, time::Duration};
+use std::{borrow::Cow, str::FromStr, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sqlx::{
@@ -36,7 +46,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 /// What other rooms may name of sqlx: they pass these on, and write no SQL.
-pub use sqlx::{Error, PgPool, PgTransaction, Result, migrate::MigrateError};
+pub use sqlx::{Error, PgConnection, PgPool, PgTransaction, Result, migrate::MigrateError};
 
 /// All migrations, oldest first.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -64,6 +74,7 @@ pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<
         .connect_lazy_with(options))
 }
 
+<<<<<<< HEAD
 /// Whether nothing is wrong with what was tried: the database was away, would not write, or two
 /// transactions stood in each other's way and this one was chosen to give in.
 pub fn is_transient(error: &Error) -> bool {
@@ -77,6 +88,29 @@ pub fn is_transient(error: &Error) -> bool {
             // Read-only after a fail-over; transactions that took too long; locks that were not given in time.
             class || matches!(code.as_ref(), "25006" | "25P03" | "25P04" | "55P03")
         }),
+=======
+/// A connection of its own, beside the pool.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn connect_alone(pool: &PgPool) -> sqlx::Result<PgConnection> {
+    pool.connect_options().connect().await
+}
+
+/// Whether nothing is wrong with what was tried: the database was away, or two transactions stood in
+/// each other's way and this one was chosen to give in.
+pub fn is_transient(error: &Error) -> bool {
+    match error {
+        Error::Database(error) => {
+            let code = error.code();
+            // Deadlock, serialization failure, a lock that was not given in time, a server that stops
+            // or starts; and a day without partitions, which are made soon.
+            matches!(
+                code.as_deref(),
+                Some("40P01" | "40001" | "55P03" | "57P01" | "57P02" | "57P03")
+            ) || partitions::is_missing_in(error.as_ref())
+        }
+>>>>>>> main
         Error::Io(_)
         | Error::Tls(_)
         | Error::Protocol(_)
@@ -138,15 +172,58 @@ pub async fn now(executor: impl sqlx::PgExecutor<'_>) -> sqlx::Result<DateTime<U
         .await
 }
 
-/// Applies what is missing. Several processes may do this at once; one does the work.
+/// A migration that got no lock for so long lets the service past and stands at the end of the queue again: what
+/// waits for a lock on a table stops everybody who comes after it, and the marketplace does not wait longer.
+const MIGRATION_LOCK: &str = "set lock_timeout = '2s'";
+
+/// So often it stands there again, with a second between: more than two minutes in all.
+const MIGRATION_TRIES: usize = 50;
+
+/// Applies what is missing. Several processes may do this at once; one does the work. Migrations of a newer version
+/// that are applied already are left alone: this one may be started once more while that one takes over.
 ///
 /// # Errors
+<<<<<<< HEAD
 /// When the database does not answer or a migration was changed after it was applied.
 pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
     // Not a connection of the pool: a migration may take longer than a statement of the service.
     let mut connection = pool.connect_options().connect().await?;
     MIGRATOR.run_direct(None, &mut connection, false).await?;
     Ok(connection.close().await?)
+=======
+/// When the database does not answer, a migration was changed after it was applied, or somebody holds a table for
+/// minutes.
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    let mut migrator = Migrator {
+        migrations: Cow::Borrowed(&MIGRATOR.migrations),
+        ..Migrator::DEFAULT
+    };
+    migrator.set_ignore_missing(true);
+    for _ in 1..MIGRATION_TRIES {
+        match migrate_once(&migrator, pool).await {
+            Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) if got_no_lock(&error) => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            result => return result,
+        }
+    }
+    migrate_once(&migrator, pool).await
+}
+
+/// On a connection of its own, which takes sqlx's own lock with it whatever happens.
+async fn migrate_once(migrator: &Migrator, pool: &PgPool) -> Result<(), MigrateError> {
+    let mut connection = pool.connect_options().connect().await?;
+    sqlx::raw_sql(MIGRATION_LOCK).execute(&mut connection).await?;
+    migrator.run(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}
+
+/// No lock in time, or two who stood in each other's way.
+fn got_no_lock(error: &Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("55P03" | "40P01"))
+>>>>>>> main
 }
 
 /// The migrations that are not applied yet, by description.

@@ -42,12 +42,12 @@ pub const NAMES: [&str; 4] = ["processor", "executor", "scheduler", "pruner"];
 /// The running workers of a process.
 pub struct Workers {
     tasks: JoinSet<()>,
-    stop: watch::Sender<bool>,
+    app: Arc<App>,
 }
 
 /// Starts all workers.
 pub fn start(app: &Arc<App>) -> Workers {
-    let (stop, stopped) = watch::channel(false);
+    let stopped = app.stopping.subscribe();
     let mut tasks = JoinSet::new();
     let poll = app.config.jobs.poll;
     tasks.spawn(drive(
@@ -72,14 +72,14 @@ pub fn start(app: &Arc<App>) -> Workers {
         pruner::step,
     ));
     tasks.spawn(executor::run(Arc::clone(app), stopped));
-    Workers { tasks, stop }
+    let app = Arc::clone(app);
+    Workers { tasks, app }
 }
 
 impl Workers {
     /// Lets every worker finish the step it is in, at most for so long. Returns whether all did.
     pub async fn stop(mut self, grace: Duration) -> bool {
-        // Nobody listens only when every worker has ended.
-        let _ = self.stop.send(true);
+        self.app.stopping.send_replace(true);
         tokio::time::timeout(grace, async { while self.tasks.join_next().await.is_some() {} })
             .await
             .is_ok()

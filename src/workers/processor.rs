@@ -1,127 +1,141 @@
 //! Judges events: what each means for the installation, and which rules it fires. A batch is one
 //! short transaction; nothing in it reaches beyond the database.
 
-use anyhow::{Context, Result};
-use chrono::Utc;
+use std::time::Duration;
+
+use anyhow::Result;
 use tracing::{error, warn};
 
 use super::{
     Step, is_transient,
-    judge::{Judged, judge},
+    judge::{count_state, judge},
 };
 use crate::{
     app::App,
     domain::event::State,
     store::{
-        self, PgTransaction,
-        events::{self, Waiting},
+        events::SHARDS,
+        inbox::{self, Verdict, Waiting},
     },
 };
 
-/// Events in one transaction.
-const BATCH: i64 = 100;
+/// Events in one transaction. Shards that are taken together share it equally, so that the backlog of
+/// one does not hold up the others.
+const BATCH: usize = 1000;
+
+/// Shards in one transaction: half of them, so that a second process finds some too.
+const TOGETHER: usize = SHARDS as usize / 2;
+
+/// What arrives within this time after a batch that was not full is judged together: a transaction
+/// for each event would keep a whole core busy.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// Batches that are tried in one go to find the event that cannot be judged, before the other shards
+/// have their turn again.
+const SEARCHES: usize = 32;
 
 /// Judges a batch of every shard that nobody else is judging.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn step(app: &App) -> Result<Step> {
-    let mut found = Step::Idle;
-    for shard in events::shards_with_work(&app.pool).await? {
-        if batch(app, shard).await? == Step::Worked {
-            found = Step::Worked;
-        }
+    let mut shards = inbox::shards_with_work(&app.pool).await?;
+    // Two processes that go the same way round would only ever meet.
+    fastrand::shuffle(&mut shards);
+    let (mut judged, mut full) = (0, false);
+    for some in shards.chunks(TOGETHER) {
+        let limit = BATCH.div_ceil(some.len());
+        let found = batch(app, some, limit).await?;
+        judged += found;
+        full |= found >= limit;
     }
-    Ok(found)
-}
-
-async fn batch(app: &App, shard: i16) -> Result<Step> {
-    let mut tx = app.pool.begin().await?;
-    let Some(waiting) = events::take(&mut tx, shard, BATCH).await? else {
-        return Ok(Step::Idle);
-    };
-    if waiting.is_empty() {
+    if judged == 0 {
         return Ok(Step::Idle);
     }
-    match judge_all(app, &mut tx, &waiting).await {
-        Ok(judged) => {
-            tx.commit().await?;
-            tell(app, &waiting, &judged);
-        }
-        Err(error) if is_transient(&error) => return Err(error),
-        Err(error) => {
-            warn!(
-                error = format!("{error:#}"),
-                events = waiting.len(),
-                "A batch of events failed; judging one by one"
-            );
-            tx.rollback().await?;
-            one_by_one(app, shard, &waiting).await?;
-        }
+    if !full {
+        tokio::time::sleep(GATHER).await;
     }
     Ok(Step::Worked)
 }
 
-/// A poisoned event ends as failed with its error, and stops nobody else.
-async fn one_by_one(app: &App, shard: i16, waiting: &[Waiting]) -> Result<()> {
-    for event in waiting {
-        let mut tx = app.pool.begin().await?;
-        let Some(now_waiting) = events::take(&mut tx, shard, BATCH).await? else {
-            return Ok(());
-        };
-        if !now_waiting.iter().any(|other| other.id == event.id) {
-            continue;
+/// Judges the oldest events of some shards, at most `limit` of each. Returns how many there were.
+async fn batch(app: &App, shards: &[i16], limit: usize) -> Result<usize> {
+    match attempt(app, shards, limit).await? {
+        Attempt::Judged(judged) => Ok(judged),
+        Attempt::Failed(waiting, why) => {
+            warn!(
+                error = format!("{why:#}"),
+                events = waiting.len(),
+                "A batch of events failed; looking for the one that cannot be judged"
+            );
+            for shard in shards {
+                search(app, *shard, limit).await?;
+            }
+            Ok(waiting.len())
         }
-        let now = store::now(&mut *tx).await?;
-        match judge(app, &mut tx, event, now).await {
-            Ok(judged) => {
-                tx.commit().await?;
-                tell(app, std::slice::from_ref(event), &[judged]);
+    }
+}
+
+/// What became of a batch.
+enum Attempt {
+    /// So many events were judged.
+    Judged(usize),
+    /// One of these events cannot be judged, and so none was.
+    Failed(Vec<Waiting>, anyhow::Error),
+}
+
+async fn attempt(app: &App, shards: &[i16], limit: usize) -> Result<Attempt> {
+    let mut tx = app.pool.begin().await?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut waiting = inbox::take(&mut tx, shards, limit).await?;
+    if waiting.is_empty() {
+        return Ok(Attempt::Judged(0));
+    }
+    match judge(app, &mut tx, &mut waiting).await {
+        Ok(judgement) => {
+            tx.commit().await?;
+            judgement.count(app, &waiting);
+            if judgement.has_jobs {
+                app.wake.executor.notify_one();
             }
-            Err(error) if is_transient(&error) => return Err(error),
-            Err(error) => {
-                tx.rollback().await?;
-                error!(event_id = %event.id, kind = %event.kind, error = format!("{error:#}"), "An event could not be judged");
-                let mut tx = app.pool.begin().await?;
-                events::settle(&mut tx, event, State::Failed, Some(&format!("{error:#}")), &[]).await?;
-                tx.commit().await?;
-                count_state(app, event, State::Failed);
-            }
+            Ok(Attempt::Judged(waiting.len()))
+        }
+        Err(error) if is_transient(&error) => Err(error),
+        Err(error) => {
+            tx.rollback().await?;
+            Ok(Attempt::Failed(waiting, error))
+        }
+    }
+}
+
+/// Judges a shard in batches that are halved when they fail and grow again when they do not. An event
+/// that fails alone ends as failed with its error, and stops nobody else.
+async fn search(app: &App, shard: i16, limit: usize) -> Result<()> {
+    let mut size = limit;
+    for _ in 0..SEARCHES {
+        match attempt(app, &[shard], size).await? {
+            Attempt::Judged(judged) if judged < size || size == limit => return Ok(()),
+            Attempt::Judged(_) => size = (size * 2).min(limit),
+            Attempt::Failed(waiting, why) => match &waiting[..] {
+                [event] => give_up(app, event, &why).await?,
+                several => size = several.len() / 2,
+            },
         }
     }
     Ok(())
 }
 
-async fn judge_all(app: &App, tx: &mut PgTransaction<'_>, waiting: &[Waiting]) -> Result<Vec<Judged>> {
-    let now = store::now(&mut **tx).await?;
-    let mut judged = Vec::with_capacity(waiting.len());
-    for event in waiting {
-        judged.push(
-            judge(app, tx, event, now)
-                .await
-                .with_context(|| format!("event {}", event.id))?,
-        );
-    }
-    Ok(judged)
-}
-
-fn tell(app: &App, waiting: &[Waiting], judged: &[Judged]) {
-    let now = Utc::now();
-    for (event, judged) in waiting.iter().zip(judged) {
-        count_state(app, event, State::Processed);
-        let lag = (now - event.received_at).to_std().unwrap_or_default();
-        app.metrics.event_lag_seconds.observe(lag.as_secs_f64());
-        judged.count(app, event);
-    }
-    if judged.iter().any(Judged::has_jobs) {
-        app.wake.executor.notify_one();
-    }
-}
-
-fn count_state(app: &App, event: &Waiting, state: State) {
-    let application = event.place.application_id.to_string();
-    app.metrics
-        .events_judged_total
-        .with_label_values(&[&application, state.as_str()])
-        .inc();
+async fn give_up(app: &App, event: &Waiting, why: &anyhow::Error) -> Result<()> {
+    let note = format!("{why:#}");
+    error!(event_id = %event.id, kind = %event.kind, error = note, "An event could not be judged");
+    let verdict = Verdict {
+        state: State::Failed,
+        note: Some(note),
+        decisions: Vec::new(),
+    };
+    let mut tx = app.pool.begin().await?;
+    inbox::settle(&mut tx, std::slice::from_ref(event), &[verdict]).await?;
+    tx.commit().await?;
+    count_state(app, event, State::Failed);
+    Ok(())
 }

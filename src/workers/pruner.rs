@@ -1,33 +1,120 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use tracing::info;
+use anyhow::{Context, Result};
+use chrono::{DateTime, TimeDelta, Utc};
+use tracing::{error, info, warn};
 
 use super::Step;
 use crate::{
     app::App,
-    store::{jobs, partitions},
+    store::{
+        self, erasing, jobs,
+        partitions::{self, DAYS_AHEAD, EVENTS, JOBS},
+        sizes, upkeep,
+    },
 };
 
 /// How often old things are looked for.
 pub const EVERY: Duration = Duration::from_secs(10 * 60);
 
-/// Days for which partitions exist ahead: a week without this worker loses nothing.
-pub const DAYS_AHEAD: u64 = 7;
+/// How often the longer walks are made.
+const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Makes partitions ahead, drops old ones, forgets old delivery keys.
+/// Two clocks that differ by so much tell that one of them has jumped.
+const JUMP: TimeDelta = TimeDelta::days(1);
+
+/// A stop waits for a step, so a step erases for so long and then asks for another.
+const ERASING: Duration = Duration::from_secs(1);
+
+/// Makes partitions ahead, takes away what is old, keeps tables small.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn step(app: &App) -> Result<Step> {
     partitions::ensure(&app.pool, DAYS_AHEAD).await?;
-    let keep_days = app.config.retention.events.as_secs().div_ceil(24 * 60 * 60);
-    for name in partitions::drop_old(&app.pool, keep_days).await? {
-        info!(partition = name, "Dropped a day of old data");
-        app.metrics.partitions_dropped_total.inc();
+    measure(app).await.context("measuring tables")?;
+    let now = store::now(&app.pool).await?;
+    if (now - Utc::now()).abs() > JUMP {
+        error!(database = %now, "The clocks of the database and of this machine differ by more than a day; nothing is dropped");
+        return Ok(Step::Idle);
     }
+    drop_old(app, now).await.context("dropping old days")?;
     let window = i64::try_from(app.config.intake.duplicate_window.as_secs()).unwrap_or(i64::MAX);
-    while partitions::forget_delivery_keys(&app.pool, window).await? > 0 {}
+    upkeep::forget_delivery_keys(&app.pool, window).await?;
     jobs::drop_empty_lanes(&app.pool).await?;
-    Ok(Step::Idle)
+    daily(app, now).await?;
+    erase(app, now)
+        .await
+        .context("erasing what is known of uninstalled locations")
+}
+
+async fn drop_old(app: &App, now: DateTime<Utc>) -> Result<()> {
+    let kept = &app.config.retention;
+    for (tables, keep) in [(&EVENTS[..], kept.events), (&JOBS[..], kept.jobs)] {
+        let dropped = partitions::drop_old(&app.pool, tables, keep, now).await?;
+        for partition in dropped.gone {
+            info!(partition, "Dropped a day of old data");
+            app.metrics.partitions_dropped_total.inc();
+        }
+        for partition in dropped.in_use {
+            warn!(partition, "A day of old data is still being read; it is dropped later");
+        }
+    }
+    Ok(())
+}
+
+async fn daily(app: &App, now: DateTime<Utc>) -> Result<()> {
+    let kept = &app.config.retention;
+    if upkeep::is_due(&app.pool, "firings", DAILY).await? {
+        let forgotten = upkeep::forget_firings(&app.pool, now - kept.firings).await?;
+        info!(forgotten, "Forgot firings about entity events");
+        upkeep::note(&app.pool, "firings").await?;
+    }
+    if upkeep::is_due(&app.pool, "history", DAILY).await? {
+        let forgotten = upkeep::forget_history(&app.pool, now - kept.history).await?;
+        info!(forgotten, "Forgot changes of status");
+        upkeep::note(&app.pool, "history").await?;
+    }
+    for table in EVENTS.into_iter().chain(JOBS) {
+        if upkeep::is_due(&app.pool, table, DAILY).await? {
+            upkeep::analyze(&app.pool, table).await?;
+            upkeep::note(&app.pool, table).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn erase(app: &App, now: DateTime<Utc>) -> Result<Step> {
+    let began = Instant::now();
+    loop {
+        let due = erasing::due(&app.pool, now - app.config.retention.uninstalled, 100).await?;
+        if due.is_empty() {
+            return Ok(Step::Idle);
+        }
+        for order in due {
+            let gone = erasing::erase(&app.pool, &order, |_| {}).await?;
+            if !gone.is_empty() {
+                let (place, before) = (order.place, order.before);
+                info!(%place, %before, ?gone, "Erased what was known of a location that is not connected");
+                app.metrics.places_erased_total.inc();
+            }
+            if began.elapsed() > ERASING {
+                return Ok(Step::Worked);
+            }
+        }
+    }
+}
+
+async fn measure(app: &App) -> Result<()> {
+    for size in sizes::read(&app.pool).await? {
+        let labels = [size.table.as_str()];
+        app.metrics.table_bytes.with_label_values(&labels).set(size.bytes);
+        app.metrics
+            .table_dead_rows
+            .with_label_values(&labels)
+            .set(size.dead_rows);
+    }
+    let oldest = sizes::oldest_snapshot_seconds(&app.pool).await?;
+    app.metrics.database_oldest_snapshot_seconds.set(oldest);
+    Ok(())
 }

@@ -15,4 +15,5 @@ mod marketplace_client;
 mod sandbox;
 mod scripts;
 mod service;
+mod upgrade;
 mod webhook_sender;

@@ -132,6 +132,17 @@ fn sheet(found: &Detail) -> Sheet {
     sheet.field("trial ends", item.trial_ends_at.map(stamp));
     sheet.field("paid until", item.paid_until.map(stamp));
     sheet.field("has paid", Some(if item.has_paid { "yes" } else { "no" }));
+    for erasure in &found.erasures {
+        let (before, at, by) = (
+            stamp(erasure.erased_before),
+            stamp(erasure.erased_at),
+            &erasure.asked_by,
+        );
+        sheet.field(
+            "erased",
+            Some(format!("personal data before {before}, at {at}, by {by}")),
+        );
+    }
     let mut history = Table::new(&["at", "from", "to", "generation", "learnt from", "event"]);
     for step in &found.history {
         history.row([

@@ -87,7 +87,7 @@ impl Look {
 }
 
 /// A missing table is no failure of the database.
-fn explained(error: store::Error) -> anyhow::Error {
+pub(super) fn explained(error: store::Error) -> anyhow::Error {
     let code = error.as_database_error().and_then(|error| error.code());
     match code.as_deref() {
         Some("42P01" | "42703") => {

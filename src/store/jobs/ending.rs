@@ -1,12 +1,11 @@
-//! How attempts end, and what that does to their lane.
+//! How attempts end, and what that does to their lanes.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use serde_json::Value;
-use sqlx::{PgPool, PgTransaction};
+use sqlx::PgTransaction;
 
-use super::Claimed;
-use crate::domain::ids::{FiringId, Place};
+use super::{Cancel, Claimed, cancel};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +28,9 @@ pub enum Outcome {
     },
     /// It will never work; the remaining steps of its firing are cancelled.
     Discard(String),
+    /// It was claimed together with a job before it that did not end well, and was not begun: as if it
+    /// had not been claimed.
+    NotBegun,
 }
 
 impl Outcome {
@@ -39,204 +41,215 @@ impl Outcome {
             Self::Retry { .. } => "retry",
             Self::Snooze { .. } => "snooze",
             Self::Discard(_) => "discard",
+            Self::NotBegun => "not_begun",
+        }
+    }
+
+    /// Whether the job stays in its lane.
+    fn puts_back(&self) -> bool {
+        match self {
+            Self::Retry { .. } | Self::Snooze { .. } | Self::NotBegun => true,
+            Self::Done(_) | Self::Discard(_) => false,
+        }
+    }
+
+    fn error(&self) -> Option<&str> {
+        match self {
+            Self::Retry { error, .. } | Self::Discard(error) => Some(error),
+            Self::Snooze { reason, .. } => Some(reason),
+            Self::Done(_) | Self::NotBegun => None,
         }
     }
 }
 
-/// Writes how an attempt ended, and frees its lane. `false` when the attempt does not count any
-/// more, because the lease ran out and somebody else has claimed the job: the caller rolls back.
+/// What became of one attempt.
+#[derive(Debug, Clone, Copy)]
+pub struct Settlement<'a> {
+    /// Of which job.
+    pub job: &'a Claimed,
+    /// How it ended.
+    pub outcome: &'a Outcome,
+    /// What was said to the marketplace meanwhile.
+    pub exchanges: &'a Value,
+}
+
+/// Writes how attempts ended, and frees the lanes whose last claimed job is among them. `false` for
+/// each that does not count any more, because its lease ran out and somebody else has the lane: nothing
+/// is changed for it.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn settle(
-    tx: &mut PgTransaction<'_>,
-    job: &Claimed,
-    outcome: &Outcome,
-    exchanges: &Value,
-) -> sqlx::Result<bool> {
-    // The lane is locked in a statement of its own, so that the next statements see what an enqueue
-    // that held the lock has committed.
-    sqlx::query!("select id from lanes where id = $1 for update", job.lane_id)
-        .fetch_optional(&mut **tx)
-        .await?;
-    let (error, wait) = match outcome {
-        Outcome::Done(_) => (None, None),
-        Outcome::Retry { after, error } => (Some(error.as_str()), Some(after.as_secs_f64())),
-        Outcome::Snooze { after, reason } => (Some(reason.as_str()), Some(after.as_secs_f64())),
-        Outcome::Discard(error) => (Some(error.as_str()), None),
-    };
-    let counts = match (outcome, wait) {
-        (Outcome::Done(result), _) => finish(tx, job, "completed", error, Some(result)).await?,
-        (_, None) => finish(tx, job, "discarded", error, None).await?,
-        (_, Some(seconds)) => put_back(tx, job, seconds, error, matches!(outcome, Outcome::Snooze { .. })).await?,
-    };
-    if !counts {
-        return Ok(false);
+pub async fn settle(tx: &mut PgTransaction<'_>, settlements: &[Settlement<'_>]) -> sqlx::Result<Vec<bool>> {
+    // The lanes are locked in a statement of their own, so that the next statements see what an enqueue
+    // that held a lock has committed.
+    let lanes: Vec<i64> = settlements.iter().map(|settlement| settlement.job.lane_id).collect();
+    let holders: HashMap<i64, Option<String>> = sqlx::query!(
+        "select id, leased_by from lanes where id = any($1) order by application_id, location_id, name for update",
+        &lanes
+    )
+    .fetch_all(&mut **tx)
+    .await?
+    .into_iter()
+    .map(|lane| (lane.id, lane.leased_by))
+    .collect();
+    let is_ours = |job: &Claimed| holders.get(&job.lane_id).and_then(Option::as_deref) == Some(&*job.lease);
+    let ours = settlements.iter().filter(|settlement| is_ours(settlement.job));
+    let (back, over): (Vec<&Settlement<'_>>, Vec<&Settlement<'_>>) = ours.partition(|ours| ours.outcome.puts_back());
+    let mut counted = put_back(tx, &back).await?;
+    counted.extend(finish(tx, &over).await?);
+    let counts = |settlement: &Settlement<'_>| counted.contains(&settlement.job.id.0);
+    for given_up in over.iter().filter(|settlement| counts(settlement)) {
+        if let (Outcome::Discard(_), Some(firing)) = (given_up.outcome, given_up.job.firing_id) {
+            cancel(tx, &Cancel::RestOfFiring(firing), "an earlier step was given up").await?;
+        }
     }
-    sqlx::query!(
-        "update attempts set finished_at = now(), outcome = $3, error = $4, exchanges = $5 where job_id = $1 and attempt = $2",
-        job.id.0,
-        job.attempt,
-        outcome.word(),
-        error,
-        exchanges,
-    )
-    .execute(&mut **tx)
-    .await?;
-    if let (Outcome::Discard(_), Some(firing)) = (outcome, job.firing_id) {
-        cancel(tx, &Cancel::RestOfFiring(firing), "an earlier step was given up").await?;
+    let last = settlements
+        .iter()
+        .filter(|settlement| settlement.job.last && is_ours(settlement.job));
+    free(tx, &last.map(|settlement| settlement.job.lane_id).collect::<Vec<_>>()).await?;
+    Ok(settlements.iter().map(counts).collect())
+}
+
+/// Ends jobs for good. Returns the numbers of those that ended.
+async fn finish(tx: &mut PgTransaction<'_>, over: &[&Settlement<'_>]) -> sqlx::Result<Vec<i64>> {
+    if over.is_empty() {
+        return Ok(Vec::new());
     }
-    free_lanes(tx, job.place, Some(job.lane_id)).await?;
-    Ok(true)
-}
-
-async fn finish(
-    tx: &mut PgTransaction<'_>,
-    job: &Claimed,
-    state: &str,
-    error: Option<&str>,
-    result: Option<&Value>,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
+    let columns = Columns::of(over);
+    let results: Vec<Option<Value>> = over
+        .iter()
+        .map(|settlement| match settlement.outcome {
+            Outcome::Done(result) => Some(result.clone()),
+            Outcome::Retry { .. } | Outcome::Snooze { .. } | Outcome::Discard(_) | Outcome::NotBegun => None,
+        })
+        .collect();
+    sqlx::query_scalar!(
         r#"
-        with gone as (delete from jobs where id = $1 and attempts = $2 and state = 'running' returning *)
-        insert into finished_jobs (id, application_id, location_id, firing_id, rule, step, step_id, action, params, state,
-            run_at, attempts, max_attempts, last_error, result, created_at)
-        select id, application_id, location_id, firing_id, rule, step, step_id, action, params, $3, run_at, attempts,
-            max_attempts, coalesce($4, last_error), $5, created_at
-        from gone
-        "#,
-        job.id.0,
-        job.attempt,
-        state,
-        error,
-        result,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-async fn put_back(
-    tx: &mut PgTransaction<'_>,
-    job: &Claimed,
-    seconds: f64,
-    error: Option<&str>,
-    free: bool,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        r#"
-        update jobs set state = 'available', run_at = now() + make_interval(secs => $3), last_error = $4,
-            max_attempts = max_attempts + case when $5 then 1 else 0 end
-        where id = $1 and attempts = $2 and state = 'running'
-        "#,
-        job.id.0,
-        job.attempt,
-        seconds,
-        error,
-        free,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Which waiting jobs are not wanted any more.
-#[derive(Debug, Clone)]
-pub enum Cancel<'a> {
-    /// The steps after one that was given up.
-    RestOfFiring(FiringId),
-    /// What rules wanted at a location that was uninstalled, except for rules that keep going.
-    Rules {
-        /// The location.
-        place: Place,
-        /// Names of rules that are not cancelled.
-        except: &'a [String],
-    },
-}
-
-/// Cancels waiting jobs; a running one is left to its worker. Returns how many.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn cancel(tx: &mut PgTransaction<'_>, which: &Cancel<'_>, reason: &str) -> sqlx::Result<u64> {
-    let (firing, place, except) = match which {
-        Cancel::RestOfFiring(firing) => (Some(firing.0), None, &[][..]),
-        Cancel::Rules { place, except } => (None, Some(*place), *except),
-    };
-    let done = sqlx::query!(
-        r#"
-        with gone as (
-            delete from jobs where state = 'available' and firing_id is not null
-              and ($1::bigint is null or firing_id = $1)
-              and ($2::bigint is null or (application_id = $2 and location_id = $3 and rule <> all($4)))
-            returning *
+        with ended as (
+            select * from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[])
+                as t(id, attempt, started_at, outcome, error, exchanges, result)
+        ), gone as (
+            delete from jobs j using ended e where j.id = e.id and j.attempts = e.attempt and j.state = 'running'
+            returning j.*, e.outcome, e.started_at, e.error, e.exchanges, e.result
+        ), history as (
+            insert into finished_jobs (id, application_id, location_id, firing_id, rule, step, step_id, action, params, state,
+                run_at, attempts, max_attempts, last_error, result, created_at)
+            select id, application_id, location_id, firing_id, rule, step, step_id, action, params,
+                case outcome when 'done' then 'completed' else 'discarded' end, run_at, attempts, max_attempts,
+                coalesce(error, last_error), result, created_at
+            from gone
+        ), noted as (
+            update attempts a set finished_at = now(), outcome = gone.outcome, error = gone.error, exchanges = gone.exchanges
+            from gone where a.job_id = gone.id and a.attempt = gone.attempts and a.started_at = gone.started_at
         )
-        insert into finished_jobs (id, application_id, location_id, firing_id, rule, step, step_id, action, params, state,
-            run_at, attempts, max_attempts, last_error, created_at)
-        select id, application_id, location_id, firing_id, rule, step, step_id, action, params, 'cancelled', run_at,
-            attempts, max_attempts, $5, created_at
-        from gone
+        select id from gone
         "#,
-        firing,
-        place.map(|place| place.application_id.0),
-        place.map(|place| place.location_id.0),
-        except,
-        reason,
+        &columns.ids,
+        &columns.attempts,
+        &columns.started,
+        &columns.outcomes,
+        &columns.errors as &[Option<String>],
+        &columns.exchanges,
+        &results as &[Option<Value>],
     )
-    .execute(&mut **tx)
-    .await?;
-    if let Some(place) = place {
-        free_lanes(tx, place, None).await?;
-    }
-    Ok(done.rows_affected())
+    .fetch_all(&mut **tx)
+    .await
 }
 
-/// Makes the lanes of a place agree with their jobs: an empty one goes, and one that nobody leases
-/// (or that its worker gives back) is due when its first job is.
-async fn free_lanes(tx: &mut PgTransaction<'_>, place: Place, given_back: Option<i64>) -> sqlx::Result<()> {
+/// Leaves jobs in their lanes, for later. Returns the numbers of those that were.
+async fn put_back(tx: &mut PgTransaction<'_>, back: &[&Settlement<'_>]) -> sqlx::Result<Vec<i64>> {
+    if back.is_empty() {
+        return Ok(Vec::new());
+    }
+    let columns = Columns::of(back);
+    let waits: Vec<f64> = back
+        .iter()
+        .map(|settlement| match settlement.outcome {
+            Outcome::Retry { after, .. } | Outcome::Snooze { after, .. } => after.as_secs_f64(),
+            Outcome::Done(_) | Outcome::Discard(_) | Outcome::NotBegun => 0.0,
+        })
+        .collect();
+    sqlx::query_scalar!(
+        r#"
+        with ended as (
+            select * from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[], $5::text[], $6::jsonb[], $7::float8[])
+                as t(id, attempt, started_at, outcome, error, exchanges, wait_seconds)
+        ), back as (
+            update jobs j set state = 'available',
+                run_at = case e.outcome when 'not_begun' then j.run_at else now() + make_interval(secs => e.wait_seconds) end,
+                last_error = coalesce(e.error, j.last_error),
+                attempts = j.attempts - case e.outcome when 'not_begun' then 1 else 0 end,
+                max_attempts = j.max_attempts + case e.outcome when 'snooze' then 1 else 0 end
+            from ended e where j.id = e.id and j.attempts = e.attempt and j.state = 'running'
+            returning e.*
+        ), noted as (
+            update attempts a set finished_at = now(), outcome = back.outcome, error = back.error, exchanges = back.exchanges
+            from back where back.outcome <> 'not_begun'
+                and a.job_id = back.id and a.attempt = back.attempt and a.started_at = back.started_at
+        ), forgotten as (
+            delete from attempts a using back where back.outcome = 'not_begun'
+                and a.job_id = back.id and a.attempt = back.attempt and a.started_at = back.started_at
+        )
+        select id as "id!" from back
+        "#,
+        &columns.ids,
+        &columns.attempts,
+        &columns.started,
+        &columns.outcomes,
+        &columns.errors as &[Option<String>],
+        &columns.exchanges,
+        &waits,
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// Gives lanes back: an empty one goes, the others are due when their first job is.
+async fn free(tx: &mut PgTransaction<'_>, lanes: &[i64]) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         with mine as (
-            select l.id, (select run_at from jobs j where j.lane_id = l.id order by j.id limit 1) as head
-            from lanes l
-            where l.application_id = $1 and l.location_id = $2
-              and (l.id = $3 or ($3 is null and (l.leased_until is null or l.leased_until < now())))
+            select id, (select run_at from jobs j where j.lane_id = m.id order by j.id limit 1) as head
+            from unnest($1::bigint[]) as m(id)
         ), empty as (
             delete from lanes where id in (select id from mine where head is null)
         )
         update lanes set run_at = mine.head, leased_by = null, leased_until = null
         from mine where lanes.id = mine.id and mine.head is not null
         "#,
-        place.application_id.0,
-        place.location_id.0,
-        given_back,
+        lanes,
     )
     .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
-/// Drops lanes without jobs that nobody leases. They come about when a job is cancelled in the moment
-/// in which its lane is leased. Returns how many.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn drop_empty_lanes(pool: &PgPool) -> sqlx::Result<u64> {
-    let mut tx = pool.begin().await?;
-    // Locked first and judged by a second statement, which sees what an enqueue has committed since.
-    let locked = sqlx::query_scalar!(
-        "select id from lanes l where (leased_until is null or leased_until < now())
-            and not exists (select from jobs j where j.lane_id = l.id) for update skip locked"
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    let done = sqlx::query!(
-        "delete from lanes l where id = any($1) and not exists (select from jobs j where j.lane_id = l.id)",
-        &locked
-    )
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await?;
-    Ok(done.rows_affected())
+/// What all settlements have, as columns.
+struct Columns {
+    ids: Vec<i64>,
+    attempts: Vec<i32>,
+    started: Vec<chrono::DateTime<chrono::Utc>>,
+    outcomes: Vec<String>,
+    errors: Vec<Option<String>>,
+    exchanges: Vec<Value>,
+}
+
+impl Columns {
+    fn of(settlements: &[&Settlement<'_>]) -> Self {
+        let all = settlements.iter();
+        Self {
+            ids: all.clone().map(|settlement| settlement.job.id.0).collect(),
+            attempts: all.clone().map(|settlement| settlement.job.attempt).collect(),
+            started: all.clone().map(|settlement| settlement.job.started_at).collect(),
+            outcomes: all
+                .clone()
+                .map(|settlement| settlement.outcome.word().to_owned())
+                .collect(),
+            errors: all
+                .clone()
+                .map(|settlement| settlement.outcome.error().map(str::to_owned))
+                .collect(),
+            exchanges: all.map(|settlement| settlement.exchanges.clone()).collect(),
+        }
+    }
 }

@@ -1,22 +1,26 @@
 //! Jobs of one lane run one after another in order of their numbers; lanes run beside each other.
 //! A worker leases a lane, not a job: that keeps the order, and one look-up finds work.
 //!
-//! A lease only saves work, it does not guard it: what guards is the fence. Every claim raises the
-//! job's attempt number and writes an attempt row, and a settlement counts only with the number that
-//! was claimed.
+//! Time alone guards nothing: who sleeps over his lease does not know it. What guards is the fence.
+//! Every claim puts a name of its own on the lane, raises the attempt numbers of the jobs it starts
+//! and writes an attempt row for each; a settlement counts only with that name and that number.
 
+mod cancelling;
+mod claiming;
 mod ending;
-
-use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::{PgPool, PgTransaction};
 
-pub use self::ending::{Cancel, Outcome, cancel, drop_empty_lanes, settle};
+pub use self::{
+    cancelling::{Cancel, cancel, drop_empty_lanes},
+    claiming::{Claimed, Hands, claim, renew},
+    ending::{Outcome, Settlement, settle},
+};
 
 use crate::domain::{
     action::{Action, Priority},
-    ids::{ApplicationId, FiringId, JobId, LocationId, Place},
+    ids::{FiringId, JobId, Place},
 };
 
 /// A job on its way into the queue.
@@ -87,37 +91,68 @@ pub struct Step<'a> {
     pub id: Option<&'a str>,
 }
 
-/// Puts a job behind the others of its lane.
+/// Puts jobs at the end of their lanes, in the order given, and returns their numbers. The lanes are
+/// locked in the order of their names, which whoever locks several does, so that nobody waits in a circle.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn enqueue(tx: &mut PgTransaction<'_>, new: &NewJob<'_>) -> sqlx::Result<JobId> {
-    let params = serde_json::to_value(new.action).expect("actions are plain data");
-    let id = sqlx::query_scalar!(
+pub async fn enqueue(tx: &mut PgTransaction<'_>, new: &[NewJob<'_>]) -> sqlx::Result<Vec<JobId>> {
+    let numbers = |read: fn(&NewJob<'_>) -> i64| -> Vec<i64> { new.iter().map(read).collect() };
+    let lanes: Vec<String> = new.iter().map(|job| job.lane.to_owned()).collect();
+    let priorities: Vec<i16> = new.iter().map(|job| job.priority as i16).collect();
+    let firings: Vec<Option<i64>> = new.iter().map(|job| job.step.map(|step| step.firing.0)).collect();
+    let rules: Vec<Option<String>> = new
+        .iter()
+        .map(|job| job.step.map(|step| step.rule.to_owned()))
+        .collect();
+    let steps: Vec<i16> = new.iter().map(|job| job.step.map_or(0, |step| step.number)).collect();
+    let step_ids: Vec<Option<String>> = new
+        .iter()
+        .map(|job| job.step.and_then(|step| step.id).map(str::to_owned))
+        .collect();
+    let actions: Vec<String> = new.iter().map(|job| job.action.name().to_owned()).collect();
+    let params: Vec<Value> = new
+        .iter()
+        .map(|job| serde_json::to_value(job.action).expect("actions are plain data"))
+        .collect();
+    let max_attempts: Vec<i32> = new.iter().map(|job| job.max_attempts).collect();
+    let ids = sqlx::query_scalar!(
         r#"
-        with lane as (
-            insert into lanes as l (application_id, location_id, name, priority, run_at) values ($1, $2, $3, $4, now())
+        with input as (
+            select * from unnest(
+                $1::bigint[], $2::bigint[], $3::text[], $4::smallint[], $5::bigint[], $6::text[], $7::smallint[],
+                $8::text[], $9::text[], $10::jsonb[], $11::int[]
+            ) with ordinality as t(
+                application_id, location_id, lane, priority, firing_id, rule, step, step_id, action, params, max_attempts, n
+            )
+        ), lane as (
+            insert into lanes as l (application_id, location_id, name, priority, run_at)
+            select application_id, location_id, lane, min(priority), now() from input group by 1, 2, 3 order by 1, 2, 3
             on conflict (application_id, location_id, name) do update set priority = least(l.priority, excluded.priority)
-            returning id
+            returning id, application_id, location_id, name
         )
         insert into jobs (lane_id, application_id, location_id, firing_id, rule, step, step_id, action, params, max_attempts)
-        select id, $1, $2, $5, $6, $7, $8, $9, $10, $11 from lane returning id
+        select l.id, l.application_id, l.location_id, i.firing_id, i.rule, i.step, i.step_id, i.action, i.params, i.max_attempts
+        from input i join lane l
+            on l.application_id = i.application_id and l.location_id = i.location_id and l.name = i.lane
+        order by i.n
+        returning id
         "#,
-        new.place.application_id.0,
-        new.place.location_id.0,
-        new.lane,
-        new.priority as i16,
-        new.step.map(|step| step.firing.0),
-        new.step.map(|step| step.rule),
-        new.step.map_or(0, |step| step.number),
-        new.step.and_then(|step| step.id),
-        new.action.name(),
-        params,
-        new.max_attempts,
+        &numbers(|job| job.place.application_id.0),
+        &numbers(|job| job.place.location_id.0),
+        &lanes,
+        &priorities,
+        &firings as &[Option<i64>],
+        &rules as &[Option<String>],
+        &steps,
+        &step_ids as &[Option<String>],
+        &actions,
+        &params,
+        &max_attempts,
     )
-    .fetch_one(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(JobId(id))
+    Ok(ids.into_iter().map(JobId).collect())
 }
 
 /// Puts a job into a lane in which one waiting job is enough; a waiting one is made due at once. What
@@ -146,7 +181,7 @@ pub async fn enqueue_once(tx: &mut PgTransaction<'_>, new: &NewJob<'_>) -> sqlx:
     .await?;
     match waiting {
         Some(id) => Ok(JobId(id)),
-        None => enqueue(tx, new).await,
+        None => Ok(enqueue(tx, std::slice::from_ref(new)).await?.remove(0)),
     }
 }
 
@@ -159,116 +194,4 @@ pub async fn enqueue_alone(pool: &PgPool, new: &NewJob<'_>) -> sqlx::Result<JobI
     let id = enqueue_once(&mut tx, new).await?;
     tx.commit().await?;
     Ok(id)
-}
-
-/// A job that this worker has to do now.
-#[derive(Debug, Clone)]
-pub struct Claimed {
-    /// Its number.
-    pub id: JobId,
-    /// The lane that is leased.
-    pub lane_id: i64,
-    /// Where.
-    pub place: Place,
-    /// Of which firing.
-    pub firing_id: Option<FiringId>,
-    /// Of which rule.
-    pub rule: Option<String>,
-    /// Which step of the firing, from 0.
-    pub step: i16,
-    /// The name of the step.
-    pub step_id: Option<String>,
-    /// How urgent its lane is.
-    pub priority: Priority,
-    /// What to do.
-    pub params: Value,
-    /// The fence: which attempt this is, from 1.
-    pub attempt: i32,
-    /// After so many it is discarded.
-    pub max_attempts: i32,
-}
-
-/// Whose lanes a worker leases, and how.
-#[derive(Debug, Clone, Copy)]
-pub struct Hands<'a> {
-    /// Its name.
-    pub worker: &'a str,
-    /// For how long.
-    pub lease: Duration,
-    /// Nothing less urgent than this.
-    pub lowest: Priority,
-}
-
-/// Leases up to `limit` lanes that are due, and starts the first job of each. A lane whose lease ran
-/// out is due again: its worker died, and the attempt that was open is closed as lost.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn claim(pool: &PgPool, hands: Hands<'_>, limit: i64) -> sqlx::Result<Vec<Claimed>> {
-    let rows = sqlx::query!(
-        r#"
-        with due as (
-            select id, priority from lanes
-            where run_at <= now() and (leased_until is null or leased_until < now()) and priority <= $4
-            order by priority, run_at limit $3 for update skip locked
-        ), heads as (
-            select j.id, j.lane_id, j.attempts, j.state, due.priority from due
-            cross join lateral (select * from jobs where lane_id = due.id order by id limit 1) j
-        ), leased as (
-            update lanes set leased_by = $1, leased_until = now() + make_interval(secs => $2)
-            where id in (select lane_id from heads)
-        ), lost as (
-            update attempts a set outcome = 'lost', finished_at = now(), error = 'the worker was gone before it said what became of it'
-            from heads h where h.state = 'running' and a.job_id = h.id and a.attempt = h.attempts and a.outcome is null
-        ), started as (
-            update jobs j set state = 'running', attempts = j.attempts + 1 from heads h where j.id = h.id
-            returning j.id, j.lane_id, j.application_id, j.location_id, j.firing_id, j.rule, j.step, j.step_id, j.params,
-                      j.attempts, j.max_attempts, h.priority
-        ), noted as (
-            insert into attempts (job_id, attempt, worker) select id, attempts, $1 from started
-        )
-        select * from started order by id
-        "#,
-        hands.worker,
-        hands.lease.as_secs_f64(),
-        limit,
-        hands.lowest as i16,
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Claimed {
-            id: JobId(row.id),
-            lane_id: row.lane_id,
-            place: Place {
-                application_id: ApplicationId(row.application_id),
-                location_id: LocationId(row.location_id),
-            },
-            firing_id: row.firing_id.map(FiringId),
-            rule: row.rule,
-            step: row.step,
-            step_id: row.step_id,
-            priority: Priority::from_number(row.priority),
-            params: row.params,
-            attempt: row.attempts,
-            max_attempts: row.max_attempts,
-        })
-        .collect())
-}
-
-/// Keeps the leases of lanes whose jobs a worker is still doing.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn renew(pool: &PgPool, worker: &str, lease: Duration, lanes: &[i64]) -> sqlx::Result<u64> {
-    let done = sqlx::query!(
-        "update lanes set leased_until = now() + make_interval(secs => $2) where leased_by = $1 and id = any($3)",
-        worker,
-        lease.as_secs_f64(),
-        lanes,
-    )
-    .execute(pool)
-    .await?;
-    Ok(done.rows_affected())
 }

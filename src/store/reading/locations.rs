@@ -105,6 +105,17 @@ pub struct Move {
     pub at: DateTime<Utc>,
 }
 
+/// Personal data of a location that was taken away.
+#[derive(Debug, Serialize)]
+pub struct Erasure {
+    /// `operator` or `retention`.
+    pub asked_by: String,
+    /// What was stored before is gone.
+    pub erased_before: DateTime<Utc>,
+    /// When.
+    pub erased_at: DateTime<Utc>,
+}
+
 /// A rule that was applied.
 #[derive(Debug, Serialize)]
 pub struct Firing {
@@ -136,6 +147,8 @@ pub struct Detail {
     pub location: Option<Value>,
     /// Every change of status, oldest first.
     pub history: Vec<Move>,
+    /// Personal data that was taken away.
+    pub erasures: Vec<Erasure>,
     /// Payments, as the marketplace tells them.
     pub payments: Vec<Value>,
     /// The last events, newest first.
@@ -205,11 +218,23 @@ pub async fn show(pool: &PgPool, application: i64, location: i64) -> sqlx::Resul
         installation,
         location: data,
         history,
+        erasures: erasures(pool, application, location).await?,
         payments,
         events: events::list(pool, &events_filter).await?.items,
         firings,
         jobs: jobs::list(pool, &jobs_filter).await?.items,
     }))
+}
+
+async fn erasures(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Vec<Erasure>> {
+    sqlx::query_as!(
+        Erasure,
+        "select asked_by, erased_before, erased_at from erasures where application_id = $1 and location_id = $2 order by erased_at",
+        application,
+        location
+    )
+    .fetch_all(pool)
+    .await
 }
 
 async fn firings(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Vec<Firing>> {

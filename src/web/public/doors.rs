@@ -1,12 +1,20 @@
 //! The doors of the marketplace: webhooks and lifecycle callbacks. A 2xx means durable; 503 means
 //! not; nothing genuine gets a 4xx.
 
-use std::time::Duration;
-
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+    web,
+};
 use serde_json::{Value, json};
 
-use super::wire::{self, Door, Key};
+use super::{
+    body::{self, Room, Unread},
+    wire::{self, Door, Key},
+};
 use crate::{
     app::App,
     domain::{
@@ -14,9 +22,6 @@ use crate::{
         signature::{application_hook_key, hook_key, same_secret},
     },
 };
-
-/// A body that has not arrived by then will not: the sender has given up (contract 7.3).
-const BODY_WITHIN: Duration = Duration::from_secs(20);
 
 /// `POST /apps/{application_id}/callback`
 pub(super) async fn callback(
@@ -91,25 +96,25 @@ struct Address {
 }
 
 async fn take(app: &App, address: Address, request: &HttpRequest, body: web::Payload) -> HttpResponse {
-    let body = tokio::time::timeout(BODY_WITHIN, body.to_bytes_limited(app.config.server.body_limit));
-    let body = match body.await {
-        Ok(Ok(Ok(body))) => body,
-        unread => {
-            let (result, status, message) = match unread {
-                Ok(Err(_)) => ("refused", StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
-                Ok(Ok(_)) => ("refused", StatusCode::BAD_REQUEST, "the body broke off"),
-                Err(_) => (
-                    "unavailable",
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "the body did not arrive; please send it again",
-                ),
+    let served = app.served(address.application_id);
+    let believed = address.key == Key::Right || served.is_some_and(|served| served.config.accept_unverified);
+    let room: &Room = request
+        .app_data::<web::Data<Room>>()
+        .expect("it is set where the listeners are opened");
+    let body = match body::read(room, request, body, app.config.server.body_limit, !believed).await {
+        Ok(body) => body,
+        Err(unread) => {
+            let answer = unread_answer(unread);
+            let result = if answer.status().is_client_error() {
+                "refused"
+            } else {
+                "unavailable"
             };
             app.intake.count_unread(address.application_id, result);
-            return answer(status, message);
+            return answer;
         }
     };
-    let served = app.served(address.application_id);
-    let hook_id = header(request, "x-hook-id").filter(|id| !id.trim().is_empty());
+    let hook_id = text_of(request, "x-hook-id").filter(|id| !id.trim().is_empty());
     let door = Door {
         application_id: address.application_id,
         location_id: address.location_id,
@@ -122,17 +127,45 @@ async fn take(app: &App, address: Address, request: &HttpRequest, body: web::Pay
         headers: kept_headers(request),
         hook_id,
     };
-    match app.intake.accept(wire::recognise(&door, &body)).await {
+    match app.intake.accept(wire::recognise(&door, &body.bytes)).await {
         Ok(_) => HttpResponse::Ok().json(json!({"success": true})),
         Err(_) => answer(StatusCode::SERVICE_UNAVAILABLE, "not stored; please send it again"),
     }
 }
 
-fn answer(status: StatusCode, message: &'static str) -> HttpResponse {
-    HttpResponse::build(status).json(json!({"success": false, "message": message}))
+fn unread_answer(unread: Unread) -> HttpResponse {
+    match unread {
+        Unread::TooLarge => answer(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        Unread::Compressed => {
+            let mut refused = answer(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the body is compressed; send it plain",
+            );
+            let plain = HeaderValue::from_static("identity");
+            refused.headers_mut().insert(header::ACCEPT_ENCODING, plain);
+            refused
+        }
+        Unread::BrokeOff => answer(StatusCode::BAD_REQUEST, "the body broke off"),
+        Unread::Late => answer(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the body did not arrive; please send it again",
+        ),
+        Unread::NoRoom => answer(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many large bodies at once; please send it again",
+        ),
+    }
 }
 
-fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+fn answer(status: StatusCode, message: &'static str) -> HttpResponse {
+    let mut answer = HttpResponse::build(status);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.insert_header((header::RETRY_AFTER, "5"));
+    }
+    answer.json(json!({"success": false, "message": message}))
+}
+
+fn text_of<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     request.headers().get(name)?.to_str().ok()
 }
 
@@ -141,6 +174,6 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
 fn kept_headers(request: &HttpRequest) -> Value {
     let kept = ["content-type", "user-agent", "x-hook-id"];
     kept.iter()
-        .filter_map(|name| Some(((*name).to_owned(), Value::from(header(request, name)?))))
+        .filter_map(|name| Some(((*name).to_owned(), Value::from(text_of(request, name)?))))
         .collect()
 }

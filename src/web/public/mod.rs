@@ -1,5 +1,6 @@
 //! What the marketplace and the owners' browsers reach.
 
+mod body;
 mod connect;
 mod doors;
 mod page;
@@ -7,7 +8,10 @@ mod redact;
 mod redirect;
 mod wire;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+pub(super) use self::body::Room;
+use super::connections::Ticket;
 
 /// All public routes.
 pub(super) fn routes(service: &mut web::ServiceConfig) {
@@ -36,5 +40,14 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
             "/apps/{application_id}/connect/progress/{token}",
             web::get().to(connect::progress),
         )
-        .route("/healthz", web::get().to(async || HttpResponse::Ok().body("ok\n")));
+        .route("/healthz", web::get().to(health));
+}
+
+/// For balancers: 200 until this process is about to end.
+async fn health(request: HttpRequest) -> HttpResponse {
+    if request.conn_data::<Ticket>().is_some_and(Ticket::closing) {
+        HttpResponse::ServiceUnavailable().body("about to end\n")
+    } else {
+        HttpResponse::Ok().body("ok\n")
+    }
 }

@@ -32,7 +32,7 @@ fn without_values(bytes: &[u8]) -> Cow<'_, [u8]> {
         kept.extend_from_slice(before);
         let value = value_of(after);
         rest = after;
-        if let Some((start, end)) = value.filter(|(start, _)| !after[*start..].starts_with(b"null")) {
+        if let Some((start, end)) = value.filter(|(start, end)| after[*start..*end] != *b"null") {
             kept.extend_from_slice(&after[..start]);
             kept.extend_from_slice(if after[start] == b'"' { b"\"***\"" } else { b"***" });
             rest = &after[end..];

@@ -138,7 +138,7 @@ fn soon(outcome: Outcome) -> Outcome {
             after: after.min(LONGEST_WAIT),
             reason,
         },
-        Outcome::Done(_) | Outcome::Discard(_) => outcome,
+        Outcome::Done(_) | Outcome::Discard(_) | Outcome::NotBegun => outcome,
     }
 }
 
@@ -221,7 +221,7 @@ async fn after_activation(app: &App, served: &Served, job: &Claimed, line: &mut 
     match observe(app, job.place, line).await {
         Ok(Some(seen)) if seen.status == Status::Active => connected(app, served, job, line, &seen).await,
         // The activation itself is certain. What it looks like will be read again.
-        Ok(_) | Err(Failure::Call(_) | Failure::NoTurn) => {
+        Ok(_) | Err(Failure::Call(_) | Failure::NoTurn | Failure::Shut(_) | Failure::Stopping) => {
             learn_location(app, served, job.place.location_id, line).await;
             let fact = Fact::Activated {
                 periods: Periods::default(),

@@ -1,16 +1,13 @@
-//! Does jobs: leases a lane, does its first job, writes what became of it together with what follows
+//! Does jobs: leases lanes, does their first jobs, writes what became of them together with what follows
 //! from it. The call itself happens between two transactions, never in one.
 
 mod activate;
 mod outcome;
 mod rule_step;
+mod settling;
 mod status;
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -20,7 +17,8 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Step, failed, is_transient, scheduler::count_appended};
+use self::settling::Settler;
+use super::failed;
 use crate::{
     app::{App, line::Line},
     domain::{
@@ -28,15 +26,13 @@ use crate::{
         event::Draft,
     },
     store::{
-        PgTransaction,
-        activations::{self, Progress},
-        events, firings,
-        jobs::{self, Claimed, Hands, NewJob, Outcome},
+        activations::Progress,
+        jobs::{self, Claimed, Hands, Outcome},
     },
 };
 
-/// Further tries to write what became of a job, with waits that double: three seconds in all.
-const SETTLE_AGAIN: u32 = 6;
+/// At most so many jobs of a lane are claimed together.
+const DEPTH: i64 = 16;
 
 /// What came of an attempt, and what is written together with it.
 pub(super) struct Done {
@@ -71,29 +67,11 @@ impl Done {
     }
 }
 
-/// Does everything that is due now. For tests and for a service that is about to stop; the running
-/// service does jobs as they come, so many at once.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn step(app: &Arc<App>) -> Result<Step> {
-    let claimed = claim(app, Priority::Unproven, app.config.jobs.concurrency).await?;
-    if claimed.is_empty() {
-        return Ok(Step::Idle);
-    }
-    let mut tasks = JoinSet::new();
-    for job in claimed {
-        tasks.spawn(work(Arc::clone(app), job));
-    }
-    while tasks.join_next().await.is_some() {}
-    Ok(Step::Worked)
-}
-
 /// Does jobs until told to stop, so many at once; then finishes those it has begun. Some hands are for
 /// activations alone: jobs of rules may wait long for their turn in the request budget, and a
 /// connection has a deadline.
 pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
-    let mut under_way = UnderWay::default();
+    let mut under_way = UnderWay::new(&app);
     let limit = app.config.jobs.concurrency;
     let reserved = (limit / 4).max(1).min(limit - 1);
     let mut renew = tokio::time::interval(app.config.jobs.lease / 3);
@@ -109,9 +87,8 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
             };
             match claim(&app, lowest, wanted).await {
                 Ok(claimed) => {
-                    let more = claimed.len() == wanted;
-                    under_way.begin(&app, claimed);
-                    if more {
+                    let lanes = under_way.begin(&app, claimed);
+                    if lanes == wanted {
                         continue;
                     }
                 }
@@ -135,20 +112,38 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// Jobs that are being done, with the lane of each.
-#[derive(Default)]
+/// Lanes whose jobs are being done, with the name of the claim on each.
 struct UnderWay {
     tasks: JoinSet<()>,
-    lanes: HashMap<task::Id, i64>,
+    lanes: HashMap<task::Id, (i64, Arc<str>)>,
+    settler: Settler,
 }
 
 impl UnderWay {
-    fn begin(&mut self, app: &Arc<App>, claimed: Vec<Claimed>) {
-        for job in claimed {
-            let lane = job.lane_id;
-            let id = self.tasks.spawn(work(Arc::clone(app), job)).id();
-            self.lanes.insert(id, lane);
+    fn new(app: &Arc<App>) -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            lanes: HashMap::new(),
+            settler: Settler::start(Arc::clone(app)),
         }
+    }
+
+    /// One task for each lane. Returns how many.
+    fn begin(&mut self, app: &Arc<App>, claimed: Vec<Claimed>) -> usize {
+        let mut lanes: HashMap<i64, Vec<Claimed>> = HashMap::new();
+        for job in claimed {
+            lanes.entry(job.lane_id).or_default().push(job);
+        }
+        let count = lanes.len();
+        for (lane, jobs) in lanes {
+            let Some(lease) = jobs.first().map(|job| Arc::clone(&job.lease)) else {
+                continue;
+            };
+            let work = work(Arc::clone(app), self.settler.clone(), jobs);
+            let id = self.tasks.spawn(work).id();
+            self.lanes.insert(id, (lane, lease));
+        }
+        count
     }
 
     async fn one_ends(&mut self) {
@@ -162,40 +157,49 @@ impl UnderWay {
 
     /// Only of these: a lane whose job ended without a word has to run out.
     async fn keep_leases(&self, app: &App) {
-        let lanes: Vec<i64> = self.lanes.values().copied().collect();
-        if let Err(error) = jobs::renew(&app.pool, &app.worker, app.config.jobs.lease, &lanes).await {
+        let lanes: Vec<(i64, Arc<str>)> = self.lanes.values().cloned().collect();
+        if let Err(error) = jobs::renew(&app.pool, app.config.jobs.lease, &lanes).await {
             warn!(%error, "The leases of running jobs could not be renewed; somebody else may start them again");
         }
     }
 }
 
-async fn claim(app: &App, lowest: Priority, limit: usize) -> Result<Vec<Claimed>> {
-    let limit = i64::try_from(limit).unwrap_or(1);
+async fn claim(app: &App, lowest: Priority, lanes: usize) -> Result<Vec<Claimed>> {
     let hands = Hands {
         worker: &app.worker,
         lease: app.config.jobs.lease,
         lowest,
+        lanes: i64::try_from(lanes).unwrap_or(1),
+        depth: DEPTH,
     };
-    jobs::claim(&app.pool, hands, limit).await.context("looking for jobs")
+    jobs::claim(&app.pool, hands).await.context("looking for jobs")
 }
 
-async fn work(app: Arc<App>, job: Claimed) {
-    let started = Instant::now();
-    let done = attempt(&app, &job).await;
-    let action = action_name(&job);
-    app.metrics
-        .job_attempts_total
-        .with_label_values(&[action, done.outcome.word()])
-        .inc();
-    app.metrics
-        .job_duration_seconds
-        .with_label_values(&[action])
-        .observe(started.elapsed().as_secs_f64());
-    tell(&job, action, &done.outcome);
-    if let Err(error) = settle_surely(&app, &job, &done).await {
-        warn!(job_id = %job.id, error = format!("{error:#}"), "What became of a job could not be written; its lease will run out");
+/// Does the jobs of a lane in their order. One that does not end well is the last; those behind it go
+/// back as if they had not been claimed.
+async fn work(app: Arc<App>, settler: Settler, jobs: Vec<Claimed>) {
+    for (job, rest) in (1..)
+        .zip(jobs.iter())
+        .map(|(next, job)| (job, jobs.get(next..).unwrap_or_default()))
+    {
+        let started = Instant::now();
+        let done = attempt(&app, job).await;
+        let action = action_name(job);
+        app.metrics
+            .job_attempts_total
+            .with_label_values(&[action, done.outcome.word()])
+            .inc();
+        app.metrics
+            .job_duration_seconds
+            .with_label_values(&[action])
+            .observe(started.elapsed().as_secs_f64());
+        tell(job, action, &done.outcome);
+        let goes_on = matches!(done.outcome, Outcome::Done(_)) && !*app.stopping.borrow();
+        let rest = if goes_on { &[] } else { rest };
+        if !settler.settle(job, done, rest).await || !goes_on {
+            return;
+        }
     }
-    app.wake.executor.notify_one();
 }
 
 fn tell(job: &Claimed, action: &'static str, outcome: &Outcome) {
@@ -209,6 +213,7 @@ fn tell(job: &Claimed, action: &'static str, outcome: &Outcome) {
             info!(%job_id, %place, action, wait_seconds = after.as_secs_f64(), reason, "A job waits");
         }
         Outcome::Discard(error) => warn!(%job_id, %place, action, attempt = job.attempt, error, "A job was given up"),
+        Outcome::NotBegun => {}
     }
 }
 
@@ -217,6 +222,14 @@ fn action_name(job: &Claimed) -> &'static str {
 }
 
 async fn attempt(app: &App, job: &Claimed) -> Done {
+    if job.attempt > job.max_attempts {
+        // It may be what its workers die of.
+        let error = format!(
+            "given up after {} attempts: its worker was gone each time",
+            job.max_attempts
+        );
+        return Done::of(Outcome::Discard(error));
+    }
     let Ok(action) = serde_json::from_value::<Action>(job.params.clone()) else {
         return Done::of(Outcome::Discard("this version does not know the action".to_owned()));
     };
@@ -240,55 +253,4 @@ async fn attempt(app: &App, job: &Claimed) -> Done {
         _ => line.exchanges(),
     };
     done
-}
-
-/// What was called cannot be uncalled, so what became of it is not forgotten at the first failure.
-async fn settle_surely(app: &App, job: &Claimed, done: &Done) -> Result<()> {
-    let mut pause = Duration::from_millis(50);
-    for _ in 0..SETTLE_AGAIN {
-        match settle(app, job, done).await {
-            Err(error) if is_transient(&error) => {
-                warn!(job_id = %job.id, error = format!("{error:#}"), "What became of a job could not be written; again soon");
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-            }
-            result => return result,
-        }
-    }
-    settle(app, job, done).await
-}
-
-async fn settle(app: &App, job: &Claimed, done: &Done) -> Result<()> {
-    let mut tx = app.pool.begin().await?;
-    if !jobs::settle(&mut tx, job, &done.outcome, &done.exchanges).await? {
-        warn!(job_id = %job.id, attempt = job.attempt, "The lease of a job ran out before it was done; what it found does not count");
-        return Ok(());
-    }
-    events::append(&mut tx, &done.drafts).await?;
-    follow_up(&mut tx, job, done).await?;
-    tx.commit().await?;
-    count_appended(app, &done.drafts);
-    Ok(())
-}
-
-async fn follow_up(tx: &mut PgTransaction<'_>, job: &Claimed, done: &Done) -> Result<()> {
-    if let Some(Progressed {
-        progress,
-        message,
-        pending_since,
-    }) = &done.progress
-    {
-        activations::note(tx, job.place, *progress, message.as_deref(), *pending_since).await?;
-    }
-    if done.look_again {
-        jobs::enqueue_once(
-            tx,
-            &NewJob::look(job.place, &Action::ReadStatus { expect_payment: None }),
-        )
-        .await?;
-    }
-    if let (Outcome::Done(result), Some(firing), Some(step)) = (&done.outcome, job.firing_id, &job.step_id) {
-        firings::add_result(tx, firing, step, result).await?;
-    }
-    Ok(())
 }

@@ -17,6 +17,16 @@ pub(super) fn of(settings: &Jobs, job: &Claimed, failure: &Failure) -> Outcome {
             after: Duration::from_secs(5),
             reason: failure.to_string(),
         },
+        // So that they do not all come back in the same moment.
+        Failure::Shut(wait) => Outcome::Snooze {
+            after: jittered(*wait),
+            reason: failure.to_string(),
+        },
+        // Whoever is there may go on at once.
+        Failure::Stopping => Outcome::Snooze {
+            after: Duration::ZERO,
+            reason: failure.to_string(),
+        },
         Failure::Store(_) => retry(settings, job, None, &failure.to_string()),
         Failure::Call(error) => of_call(settings, job, error),
     }
@@ -92,6 +102,8 @@ mod tests {
         Claimed {
             id: JobId(1),
             lane_id: 1,
+            lease: "worker/1".into(),
+            last: true,
             place: Place {
                 application_id: ApplicationId(1),
                 location_id: LocationId(1),
@@ -103,6 +115,7 @@ mod tests {
             priority: Priority::Rule,
             params: serde_json::Value::Null,
             attempt,
+            started_at: chrono::DateTime::UNIX_EPOCH,
             max_attempts: 12,
         }
     }

@@ -26,7 +26,7 @@ use crate::{
     },
     rules::{self, EventView, Facts, RenderError},
     store::{
-        events, firings, installations,
+        firings, inbox, installations,
         jobs::{Claimed, Outcome},
     },
     workers::judge,
@@ -75,7 +75,7 @@ async fn scene(app: &App, served: &Served, job: &Claimed) -> Result<Result<Scene
     let Some(firing) = firings::get(&app.pool, firing).await? else {
         return Ok(Err("its firing is gone".to_owned()));
     };
-    let Some(event) = events::find(&app.pool, firing.event_id, firing.event_received_at).await? else {
+    let Some(event) = inbox::find(&app.pool, firing.event_id, firing.event_received_at).await? else {
         return Ok(Err("its event was dropped, because it is too old".to_owned()));
     };
     let installation = installations::get(&app.pool, job.place).await?;

@@ -8,6 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bellhop::domain::{
+    ids::{ApplicationId, LocationId, Place},
+    signature::hook_key,
+};
 use sqlx::PgPool;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
@@ -16,7 +20,7 @@ use tokio::{
 
 use super::{
     database::url,
-    desk::{Desk, Ran},
+    desk::{self, Desk, Ran},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,7 +42,12 @@ impl Running {
 
     /// A service, once it is open.
     async fn serve(desk: &Desk) -> (Self, String) {
-        let mut child = Self::start(desk.command(&["serve"]));
+        Self::serve_as(desk, &["serve"]).await
+    }
+
+    /// The same with options.
+    async fn serve_as(desk: &Desk, args: &[&str]) -> (Self, String) {
+        let mut child = Self::start(desk.command(args));
         let stream = child.stderr.take().expect("piped");
         let said = read_until(stream, "Bellhop is open").await;
         let public = word_after(&said, "public=");
@@ -90,7 +99,7 @@ async fn get(url: &str) -> (u16, String) {
 }
 
 /// Takes a private PostgreSQL away when the test fails before the program does.
-struct Cleaner(String);
+pub(super) struct Cleaner(pub(super) String);
 
 impl Drop for Cleaner {
     fn drop(&mut self) {
@@ -228,4 +237,29 @@ async fn the_sandbox_says_what_to_enter_lists_its_verbs_and_stops_when_asked() {
     assert!(truth.starts_with('{'), "{truth}");
     let sandbox = Running { child, said };
     assert_eq!(sandbox.stop().await, Some(0));
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_process_that_only_takes_deliveries_leaves_the_judging_to_others(pool: PgPool) {
+    let desk = Desk::with_database(&url(&pool));
+    let (service, public) = Running::serve_as(&desk, &["serve", "--only", "intake"]).await;
+    let place = Place {
+        application_id: ApplicationId(18289),
+        location_id: LocationId(100_001),
+    };
+    let key = hook_key(desk::HOOK_SECRET, place);
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let sent = client
+        .post(format!("http://{public}/apps/18289/hooks/100001/{key}"))
+        .body(r#"{"company_id": 100001, "resource": "record", "resource_id": 5, "status": "create", "data": {}}"#);
+    assert_eq!(sent.send().await.expect("an answer").status().as_u16(), 200);
+    let operator = word_after(&service.said, "operator=");
+    assert_eq!(get(&format!("http://{operator}/readyz")).await.0, 200);
+    let (_, metrics) = get(&format!("http://{operator}/metrics")).await;
+    assert!(metrics.contains("\nbellhop_events_unprocessed 1\n"), "{metrics}");
+    let mut steps = metrics
+        .lines()
+        .filter(|line| line.starts_with("bellhop_worker_last_step_timestamp_seconds{"));
+    assert!(steps.all(|line| line.ends_with(" 0")), "no worker runs: {metrics}");
+    assert_eq!(service.stop().await, Some(0));
 }

@@ -1,8 +1,10 @@
 //! The program itself: what it prints, how it ends, and what it says to people who made a mistake.
 
+mod bench;
 mod configuration;
 mod database;
 mod desk;
+mod erase;
 mod example;
 mod long_running;
 mod reading;
@@ -36,8 +38,13 @@ async fn every_command_explains_itself_and_each_of_its_options() {
         ),
         ("jobs list", "Jobs, newest first"),
         ("jobs show", "One job: every attempt with requests and answers"),
+        ("erase", "Take the personal data of one location away"),
         ("rules check", "Read all rule files and tell every mistake"),
         ("rules list", "Show the rules as they are understood"),
+        (
+            "bench",
+            "Measure how fast it is on this machine, as ratios to references of the same run",
+        ),
         (
             "demo",
             "See it work: a private database, a sandbox marketplace, and weeks of its life in a minute",

@@ -1,0 +1,244 @@
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgPool, PgTransaction};
+
+use super::events::SHARDS;
+use crate::domain::{
+    event::{Fact, Kind, Source, State},
+    ids::{ApplicationId, EventId, FiringId, LocationId, Place},
+};
+
+/// An event that waits to be judged.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// Its number.
+    pub id: EventId,
+    /// When it became durable.
+    pub received_at: DateTime<Utc>,
+    /// Where.
+    pub place: Place,
+    /// What about.
+    pub kind: Kind,
+    /// How learnt.
+    pub source: Source,
+    /// Since when it is known to be so.
+    pub occurred_at: DateTime<Utc>,
+    /// The entity it is about.
+    pub resource_id: Option<i64>,
+    /// SHA-256 of an entity event.
+    pub digest: Option<Vec<u8>>,
+    /// What it says about the installation.
+    pub fact: Option<Fact>,
+    /// Why that cannot be read: another version wrote it. Such an event must not stop its neighbours.
+    pub unreadable: Option<String>,
+    /// Raw bytes, once they were asked for.
+    pub body: Option<Vec<u8>>,
+}
+
+/// The shards that have events to judge.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn shards_with_work(pool: &PgPool) -> sqlx::Result<Vec<i16>> {
+    sqlx::query_scalar!(
+        r#"select n::smallint as "shard!" from generate_series(0, $1::int - 1) n
+           where exists (select from inbox where shard = n::smallint)"#,
+        i32::from(SHARDS)
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Takes those of the shards that no other processor has, for this transaction, and reads the oldest
+/// events of each without their bodies, at most so many of a shard. In the order of their numbers.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn take(tx: &mut PgTransaction<'_>, shards: &[i16], limit: i64) -> sqlx::Result<Vec<Waiting>> {
+    /// Any number that other users of the database do not take; the shard is the second half.
+    const LOCK: i32 = 0x6265_6c6c;
+    // A statement of its own, so that the next one sees what the last owner has committed.
+    let ours = sqlx::query_scalar!(
+        r#"select shard as "shard!" from unnest($2::smallint[]) as shard where pg_try_advisory_xact_lock($1, shard)"#,
+        LOCK,
+        shards
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    if ours.is_empty() {
+        return Ok(Vec::new());
+    }
+    // `offset 0` keeps it at one look-up in the primary key for each event, whatever the planner
+    // believes of tables that grow and shrink all the time.
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        select e.id as "id!", e.received_at as "received_at!", e.application_id as "application_id!", e.location_id,
+               e.kind as "kind!", e.source as "source!", e.occurred_at as "occurred_at!", e.resource_id, e.digest,
+               e.fact, null::bytea as body
+        from unnest($1::smallint[]) as s(shard)
+        cross join lateral (select * from inbox where shard = s.shard order by event_id limit $2) i
+        cross join lateral (
+            select * from events where id = i.event_id and received_at = i.received_at offset 0
+        ) e
+        order by e.id
+        "#,
+        &ours,
+        limit
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(Waiting::from).collect())
+}
+
+/// Reads the bodies of events that [`take`] gave.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn read_bodies(tx: &mut PgTransaction<'_>, events: &mut [&mut Waiting]) -> sqlx::Result<()> {
+    let ids: Vec<i64> = events.iter().map(|event| event.id.0).collect();
+    let days: Vec<DateTime<Utc>> = events.iter().map(|event| event.received_at).collect();
+    let rows = sqlx::query!(
+        r#"
+        select e.id as "id!", e.body
+        from unnest($1::bigint[], $2::timestamptz[]) as w(id, received_at)
+        cross join lateral (select id, body from events where id = w.id and received_at = w.received_at offset 0) e
+        "#,
+        &ids,
+        &days
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut bodies: HashMap<i64, Option<Vec<u8>>> = rows.into_iter().map(|row| (row.id, row.body)).collect();
+    for event in events {
+        event.body = bodies.remove(&event.id.0).flatten();
+    }
+    Ok(())
+}
+
+struct Row {
+    id: i64,
+    received_at: DateTime<Utc>,
+    application_id: i64,
+    location_id: Option<i64>,
+    kind: String,
+    source: String,
+    occurred_at: DateTime<Utc>,
+    resource_id: Option<i64>,
+    digest: Option<Vec<u8>>,
+    fact: Option<Value>,
+    body: Option<Vec<u8>>,
+}
+
+impl From<Row> for Waiting {
+    fn from(row: Row) -> Self {
+        let fact = row.fact.map(serde_json::from_value::<Fact>).transpose();
+        Self {
+            id: EventId(row.id),
+            received_at: row.received_at,
+            place: Place {
+                application_id: ApplicationId(row.application_id),
+                location_id: LocationId(row.location_id.unwrap_or_default()),
+            },
+            kind: row.kind.parse().unwrap_or(Kind::Unknown),
+            source: Source::parse(&row.source).unwrap_or(Source::Operator),
+            occurred_at: row.occurred_at,
+            resource_id: row.resource_id,
+            digest: row.digest,
+            unreadable: fact.as_ref().err().map(ToString::to_string),
+            fact: fact.unwrap_or(None),
+            body: row.body,
+        }
+    }
+}
+
+/// One event that is stored, with its body; `None` when it is not there (any more).
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find(pool: &PgPool, id: EventId, received_at: DateTime<Utc>) -> sqlx::Result<Option<Waiting>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        select id, received_at, application_id, location_id, kind, source, occurred_at, resource_id, digest,
+               fact, body
+        from events where id = $1 and received_at = $2
+        "#,
+        id.0,
+        received_at
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(Waiting::from))
+}
+
+/// What was decided about an event and one rule.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// The rule.
+    pub rule: String,
+    /// The firing, when it fired.
+    pub firing: Option<FiringId>,
+    /// Why it was skipped.
+    pub reason: Option<String>,
+}
+
+/// How an event ended.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// `Processed` or `Failed`.
+    pub state: State,
+    /// What people should know about it.
+    pub note: Option<String>,
+    /// What was decided about each rule that was considered.
+    pub decisions: Vec<Decision>,
+}
+
+/// Ends events: writes what was decided and takes them out of the inbox. One that is not there any
+/// more was ended by somebody else, and stays as it is.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn settle(tx: &mut PgTransaction<'_>, events: &[Waiting], verdicts: &[Verdict]) -> sqlx::Result<()> {
+    let ids: Vec<i64> = events.iter().map(|event| event.id.0).collect();
+    let states: Vec<String> = verdicts.iter().map(|verdict| verdict.state.to_string()).collect();
+    let notes: Vec<Option<String>> = verdicts.iter().map(|verdict| verdict.note.clone()).collect();
+    let decided: Vec<(&Waiting, &Decision)> = events
+        .iter()
+        .zip(verdicts)
+        .flat_map(|(event, verdict)| verdict.decisions.iter().map(move |decision| (event, decision)))
+        .collect();
+    let decided_ids: Vec<i64> = decided.iter().map(|(event, _)| event.id.0).collect();
+    let rules: Vec<String> = decided.iter().map(|(_, decision)| decision.rule.clone()).collect();
+    let firings: Vec<Option<i64>> = decided.iter().map(|(_, d)| d.firing.map(|id| id.0)).collect();
+    let reasons: Vec<Option<String>> = decided.iter().map(|(_, d)| d.reason.clone()).collect();
+    sqlx::query!(
+        r#"
+        with done as (
+            delete from inbox where event_id = any($1) returning event_id, received_at
+        ), outcome as (
+            insert into outcomes (event_id, received_at, state, note)
+            select done.event_id, done.received_at, ended.state, ended.note
+            from unnest($1::bigint[], $2::text[], $3::text[]) as ended(id, state, note) join done on done.event_id = ended.id
+            on conflict (event_id, received_at) do update set state = excluded.state, note = excluded.note, decided_at = now()
+        )
+        insert into decisions (event_id, received_at, rule, result, reason, firing_id)
+        select done.event_id, done.received_at, d.rule, case when d.firing is null then 'skipped' else 'fired' end, d.reason, d.firing
+        from unnest($4::bigint[], $5::text[], $6::bigint[], $7::text[]) with ordinality as d(id, rule, firing, reason, n)
+        join done on done.event_id = d.id
+        order by d.n
+        "#,
+        &ids,
+        &states,
+        &notes as &[Option<String>],
+        &decided_ids,
+        &rules,
+        &firings as &[Option<i64>],
+        &reasons as &[Option<String>],
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

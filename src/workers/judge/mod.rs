@@ -1,0 +1,371 @@
+//! From what events say to what follows: the state machine, then the rules, then the jobs. The events
+//! of one transaction are judged in their order, and what most of them need is read and written for
+//! all of them at once. Everything commits together with their leaving the inbox.
+
+mod closer;
+mod view;
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+use tracing::error;
+
+use self::closer::look_closer;
+pub(super) use self::view::view;
+use crate::{
+    app::{App, served::Served},
+    domain::{
+        event::{Fact, Kind, State},
+        ids::Place,
+        installation::{Change, Installation, Status},
+        location::Location,
+    },
+    rules::{self, Facts, OncePer, Rule},
+    store::{
+        self, PgTransaction,
+        firings::{self, NewFiring},
+        inbox::{self, Decision, Verdict, Waiting},
+        installations,
+        jobs::{self, Cancel, NewJob, Step},
+        timers,
+    },
+};
+
+/// What judging came to, for the metrics.
+#[derive(Default)]
+pub(super) struct Judgement {
+    /// In the order of the events.
+    verdicts: Vec<Verdict>,
+    /// Which event moved its installation, from where to where.
+    moves: Vec<(usize, Status, Status)>,
+    /// Whether there is something to do now.
+    pub(super) has_jobs: bool,
+}
+
+impl Judgement {
+    /// Counts what was committed.
+    pub(super) fn count(&self, app: &App, events: &[Waiting]) {
+        let now = Utc::now();
+        for (event, verdict) in events.iter().zip(&self.verdicts) {
+            count_state(app, event, verdict.state);
+            let lag = (now - event.received_at).to_std().unwrap_or_default();
+            app.metrics.event_lag_seconds.observe(lag.as_secs_f64());
+            for decision in &verdict.decisions {
+                let result = if decision.firing.is_some() { "fired" } else { "skipped" };
+                let labels = [decision.rule.as_str(), result];
+                app.metrics.firings_total.with_label_values(&labels).inc();
+            }
+        }
+        for (event, from, to) in &self.moves {
+            let Some(event) = events.get(*event) else { continue };
+            let application = event.place.application_id.to_string();
+            let labels = [application.as_str(), from.as_str(), to.as_str(), event.source.as_str()];
+            app.metrics
+                .installation_transitions_total
+                .with_label_values(&labels)
+                .inc();
+        }
+    }
+}
+
+/// Counts how an event ended.
+pub(super) fn count_state(app: &App, event: &Waiting, state: State) {
+    let application = event.place.application_id.to_string();
+    app.metrics
+        .events_judged_total
+        .with_label_values(&[&application, state.as_str()])
+        .inc();
+}
+
+/// Judges events, in their order, and takes them out of the inbox.
+///
+/// # Errors
+/// When the database does not answer, or one of the events cannot be judged.
+pub(super) async fn judge(app: &App, tx: &mut PgTransaction<'_>, events: &mut [Waiting]) -> Result<Judgement> {
+    let mut sitting = Sitting::open(app, tx, events).await?;
+    for event in &*events {
+        let verdict = sitting
+            .verdict(tx, event, events)
+            .await
+            .with_context(|| format!("event {}", event.id))?;
+        sitting.came_to.verdicts.push(verdict);
+    }
+    sitting.fire(tx, events).await?;
+    inbox::settle(tx, events, &sitting.came_to.verdicts).await?;
+    Ok(sitting.came_to)
+}
+
+/// What the events of one transaction share.
+struct Sitting<'a> {
+    app: &'a App,
+    now: DateTime<Utc>,
+    /// As they are after the events so far. Nobody else moves them: their shard is ours.
+    installations: HashMap<Place, Installation>,
+    /// What is known of the places that rules look at.
+    locations: HashMap<Place, Location>,
+    /// Places that were found to be looked at lately.
+    looked_at: HashSet<Place>,
+    /// Firings that are not written yet.
+    wanted: Vec<Wanted<'a>>,
+    came_to: Judgement,
+}
+
+/// A rule that wants to fire. Its key may turn out to be taken.
+struct Wanted<'a> {
+    /// Which event, and which of its decisions.
+    at: (usize, usize),
+    rule: &'a Rule,
+    key: String,
+    once: OncePer,
+    generation: i32,
+}
+
+impl<'a> Sitting<'a> {
+    /// Reads what the events need: the installations of those that say nothing about one, and for
+    /// those that a rule waits for what is known of the place, and the body.
+    async fn open(app: &'a App, tx: &mut PgTransaction<'_>, events: &mut [Waiting]) -> Result<Self> {
+        let (mut plain, mut looked_into) = (BTreeSet::new(), BTreeSet::new());
+        let mut with_body = Vec::new();
+        for event in events {
+            let Some(served) = app.served(event.place.application_id) else {
+                continue;
+            };
+            let is_plain = event.fact.is_none();
+            if is_plain {
+                plain.insert(event.place);
+            }
+            if matching(served, event).next().is_some() {
+                looked_into.insert(event.place);
+                if is_plain {
+                    with_body.push(event);
+                }
+            }
+        }
+        if !with_body.is_empty() {
+            inbox::read_bodies(tx, &mut with_body).await?;
+        }
+        let plain: Vec<Place> = plain.into_iter().collect();
+        let known = installations::read(tx, &plain).await?;
+        let looked_into: Vec<Place> = looked_into.into_iter().collect();
+        let locations = match looked_into.is_empty() {
+            true => Vec::new(),
+            false => installations::locations(tx, &looked_into).await?,
+        };
+        Ok(Self {
+            app,
+            now: store::now(&mut **tx).await?,
+            installations: known.into_iter().map(|known| (known.place, known)).collect(),
+            locations: locations.into_iter().collect(),
+            looked_at: HashSet::new(),
+            wanted: Vec::new(),
+            came_to: Judgement::default(),
+        })
+    }
+
+    /// Judges the next event; what rules want of it is written later.
+    async fn verdict(&mut self, tx: &mut PgTransaction<'_>, event: &Waiting, events: &[Waiting]) -> Result<Verdict> {
+        let Some(served) = self.app.served(event.place.application_id) else {
+            return Ok(failed(
+                "no application of this number is configured here any more".to_owned(),
+            ));
+        };
+        if let Some(why) = &event.unreadable {
+            let note = format!("what it says cannot be read by this version: {why}");
+            error!(event_id = %event.id, kind = %event.kind, error = note, "An event could not be judged");
+            return Ok(failed(note));
+        }
+        let before = self.before(tx, served, event).await?;
+        let (after, change) = match &event.fact {
+            Some(fact) => before.apply(fact, event.occurred_at),
+            None => (before.clone(), Change::Happened),
+        };
+        let after = after.expecting_trial(served.config.trial_days);
+        if after != before {
+            if after.status == Status::Uninstalled {
+                // What is cancelled now includes what the events before this one fired.
+                self.fire(tx, events).await?;
+            }
+            follow_up(tx, (served, event), &before, &after).await?;
+        }
+        if change == Change::Moved {
+            let place_in_order = self.came_to.verdicts.len();
+            self.came_to.moves.push((place_in_order, before.status, after.status));
+        }
+        let note = match change {
+            Change::Nothing(why) => Some(why),
+            Change::Moved | Change::Happened if remember(tx, event).await? => None,
+            Change::Moved | Change::Happened => Some("this payment was known"),
+        };
+        self.came_to.has_jobs |= look_closer(tx, event, &after, &mut self.looked_at).await?;
+        let decisions = match note {
+            None => self.decide(served, event, &after),
+            Some(_) => Vec::new(),
+        };
+        self.installations.insert(event.place, after);
+        Ok(Verdict {
+            state: State::Processed,
+            note: note.map(str::to_owned),
+            decisions,
+        })
+    }
+
+    /// The installation before this event; locked when the event may change it.
+    async fn before(&self, tx: &mut PgTransaction<'_>, served: &Served, event: &Waiting) -> Result<Installation> {
+        let known = self.installations.get(&event.place).cloned();
+        let known = known.unwrap_or_else(|| Installation::unknown(event.place, self.now));
+        let stays = event.fact.is_none() && known.clone().expecting_trial(served.config.trial_days) == known;
+        Ok(match stays {
+            true => known,
+            false => installations::lock(tx, event.place).await?,
+        })
+    }
+
+    /// What each rule that waits for such an event says to it.
+    fn decide(&mut self, served: &'a Served, event: &Waiting, installation: &Installation) -> Vec<Decision> {
+        let mut matching = matching(served, event).peekable();
+        if matching.peek().is_none() {
+            return Vec::new();
+        }
+        let view = view(event);
+        let unknown = Location::unknown(event.place.location_id);
+        let location = self.locations.get(&event.place).unwrap_or(&unknown);
+        let facts = Facts::new(&view, installation, location, &served.view, self.now);
+        let mut decisions = Vec::new();
+        for rule in matching {
+            let reason = match rules::judge(rule, &facts) {
+                rules::Decision::Skip { reason } => Some(reason),
+                rules::Decision::Fire { key, once } => {
+                    self.wanted.push(Wanted {
+                        at: (self.came_to.verdicts.len(), decisions.len()),
+                        rule,
+                        key,
+                        once,
+                        generation: installation.generation,
+                    });
+                    None
+                }
+            };
+            decisions.push(Decision {
+                rule: rule.name.clone(),
+                firing: None,
+                reason,
+            });
+        }
+        decisions
+    }
+
+    /// Claims the firing keys that are wanted so far, and queues the steps of those that were free.
+    async fn fire(&mut self, tx: &mut PgTransaction<'_>, events: &[Waiting]) -> Result<()> {
+        let wanted: Vec<(Wanted<'_>, &Waiting)> = std::mem::take(&mut self.wanted)
+            .into_iter()
+            .filter_map(|wanted| events.get(wanted.at.0).map(|event| (wanted, event)))
+            .collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let new: Vec<NewFiring<'_>> = wanted
+            .iter()
+            .map(|(wanted, event)| NewFiring {
+                key: &wanted.key,
+                rule: &wanted.rule.name,
+                once_per: wanted.once.as_str(),
+                place: event.place,
+                generation: wanted.generation,
+                event_id: event.id,
+                event_received_at: event.received_at,
+                kind: &event.kind,
+            })
+            .collect();
+        let mut steps = Vec::new();
+        for ((wanted, event), firing) in wanted.iter().zip(firings::claim(tx, &new).await?) {
+            let verdict = self.came_to.verdicts.get_mut(wanted.at.0);
+            if let Some(decision) = verdict.and_then(|verdict| verdict.decisions.get_mut(wanted.at.1)) {
+                decision.firing = firing;
+                if firing.is_none() {
+                    decision.reason = Some(format!("fired before (once per {})", wanted.once));
+                }
+            }
+            let Some(firing) = firing else { continue };
+            for (number, step) in wanted.rule.steps.iter().enumerate() {
+                steps.push(NewJob {
+                    place: event.place,
+                    lane: &wanted.rule.name,
+                    priority: step.action.priority(),
+                    action: &step.action,
+                    step: Some(Step {
+                        firing,
+                        rule: &wanted.rule.name,
+                        number: i16::try_from(number).unwrap_or(i16::MAX),
+                        id: step.id.as_deref(),
+                    }),
+                    max_attempts: self.app.config.jobs.max_attempts,
+                });
+            }
+        }
+        self.came_to.has_jobs |= !steps.is_empty();
+        jobs::enqueue(tx, &steps).await?;
+        Ok(())
+    }
+}
+
+fn failed(note: String) -> Verdict {
+    Verdict {
+        state: State::Failed,
+        note: Some(note),
+        decisions: Vec::new(),
+    }
+}
+
+/// The rules that wait for such an event.
+fn matching<'a>(served: &'a Served, event: &Waiting) -> impl Iterator<Item = &'a Rule> {
+    let before = match event.fact {
+        Some(Fact::MomentCame { before_seconds, .. }) => u64::try_from(before_seconds).ok().map(Duration::from_secs),
+        _ => None,
+    };
+    served.rules.matching(&event.kind, before)
+}
+
+/// What a new state of the installation brings with it.
+async fn follow_up(
+    tx: &mut PgTransaction<'_>,
+    (served, event): (&Served, &Waiting),
+    before: &Installation,
+    after: &Installation,
+) -> Result<()> {
+    installations::save(tx, after).await?;
+    if after.status != before.status || after.generation != before.generation {
+        installations::remember_move(tx, before.status, after, event.source, event.id).await?;
+    }
+    if after.status == Status::Uninstalled {
+        let survivors = served.rules.rules().iter().filter(|rule| survives(rule));
+        let survivors: Vec<String> = survivors.map(|rule| rule.name.clone()).collect();
+        let which = Cancel::Rules {
+            place: event.place,
+            except: &survivors,
+        };
+        jobs::cancel(tx, &which, "the application was uninstalled").await?;
+    }
+    let max_late = i64::try_from(served.rules.max_late().as_secs()).unwrap_or(i64::MAX);
+    let location = Some(event.place.location_id);
+    timers::plan(&mut **tx, served.id, location, &served.rules.moments(), max_late).await?;
+    Ok(())
+}
+
+/// A rule about the uninstall itself, or one that says so, goes on after it.
+pub(super) fn survives(rule: &Rule) -> bool {
+    rule.keep_after_uninstall || rule.trigger.matches(&Kind::InstallationUninstalled, None)
+}
+
+/// Keeps payments; a payment that was known already is no news.
+async fn remember(tx: &mut PgTransaction<'_>, event: &Waiting) -> Result<bool> {
+    match &event.fact {
+        Some(Fact::PaymentReceived { payment, .. } | Fact::PaymentRefunded { payment, .. }) => {
+            Ok(installations::remember_payment(tx, event.place, payment).await?)
+        }
+        _ => Ok(true),
+    }
+}
