@@ -16,12 +16,8 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use secrecy::SecretString;
-<<<<<<< HEAD
-use tokio::sync::Notify;
-use tracing::warn;
-=======
 use tokio::sync::{Notify, watch};
->>>>>>> main
+use tracing::warn;
 
 use self::served::Served;
 use crate::{
@@ -41,10 +37,6 @@ use crate::{
 
 /// How long somebody waits for a connection to the database.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Connections that only the way in uses: one that writes, and one that may still be closing. So it
-/// goes on when the workers hold all others.
-const INTAKE_CONNECTIONS: u32 = 2;
 
 /// How long a mail server or the receiver of a webhook may take.
 const NOTIFY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -89,11 +81,8 @@ impl App {
     /// # Errors
     /// When the rules have mistakes, a certificate store is missing, or the database's address is none.
     pub fn build(config: Config, database_url: &str, spool: Option<Spool>) -> Result<Self> {
-        let connect = |connections| {
-            store::connect(database_url, connections, DATABASE_PATIENCE)
-                .context("database.url is no PostgreSQL address")
-        };
-        let pool = connect(config.database.connections - INTAKE_CONNECTIONS)?;
+        let pool = store::connect(database_url, config.database.connections, DATABASE_PATIENCE)
+            .context("database.url is no PostgreSQL address")?;
         let metrics = Metrics::new();
         metrics
             .build_info
@@ -116,7 +105,7 @@ impl App {
         Ok(Self {
             applications: served::all(&config)?,
             intake: Intake::start(
-                connect(INTAKE_CONNECTIONS)?,
+                pool.clone(),
                 spool,
                 settings,
                 metrics.clone(),
@@ -146,8 +135,7 @@ impl App {
 
     /// Closes the connections to the database. A server that hangs is not waited for.
     pub async fn close(&self) {
-        let closed = async { tokio::join!(self.pool.close(), self.intake.close()) };
-        if tokio::time::timeout(DATABASE_PATIENCE, closed).await.is_err() {
+        if tokio::time::timeout(DATABASE_PATIENCE, self.pool.close()).await.is_err() {
             warn!("The connections to the database were left open: it does not answer");
         }
     }

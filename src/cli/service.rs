@@ -5,21 +5,15 @@ use tracing::{info, warn};
 
 use super::{
     Misused,
-    opening::{Opening, Work},
+    opening::{Duty, Opening, Work},
 };
 use crate::{
     app::{self, App},
     config::{Config, value::Secret},
     embedded::{self, Embedded},
-<<<<<<< HEAD
     intake::spool::Spool,
     store::{self, PgPool, timers},
-    web::{self, Listeners},
-=======
-    store::{self, PgPool, partitions, timers},
     web::{self, End, Inherited, Listeners},
-    workers::{self, Workers},
->>>>>>> main
 };
 
 /// The database of a configuration: the one it names, or a private cluster.
@@ -175,12 +169,7 @@ pub struct Service {
     pub app: Arc<App>,
     /// Where it listens.
     pub listeners: Listeners,
-<<<<<<< HEAD
     work: Work,
-=======
-    /// `None` when this process only takes deliveries.
-    workers: Option<Workers>,
->>>>>>> main
 }
 
 impl Service {
@@ -190,17 +179,6 @@ impl Service {
     /// # Errors
     /// With a [`Misused`] when configuration, rules, database or addresses are not right.
     pub async fn start(config: Config, database_url: &str, migrate: bool) -> Result<Self> {
-<<<<<<< HEAD
-        let place = app::spool_place(&config);
-        let spool = place
-            .map(|place| Spool::open(&place))
-            .transpose()
-            .map_err(Misused::of)?;
-        let app = App::build(config, database_url, spool).map_err(|error| Misused(format!("{error:#}")))?;
-        let app = Arc::new(app);
-        let opening = Opening::begin(&app, migrate).await?;
-        let listeners = web::listen(&app).map_err(|error| Misused(error.to_string()))?;
-=======
         Self::start_on(Inherited::default(), config, database_url, migrate).await
     }
 
@@ -209,16 +187,7 @@ impl Service {
     /// # Errors
     /// As [`Service::start`].
     pub async fn start_on(sockets: Inherited, config: Config, database_url: &str, migrate: bool) -> Result<Self> {
-        let app = Self::prepare(config, database_url, migrate).await?;
-        plan_moments(&app).await?;
-        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
-        let workers = Some(workers::start(&app));
->>>>>>> main
-        Ok(Self {
-            work: opening.work(&app),
-            app,
-            listeners,
-        })
+        Self::begin(sockets, config, database_url, Duty { migrate, work: true }).await
     }
 
     /// Starts what takes deliveries and nothing else. Other processes on the database judge them, do the jobs, and
@@ -227,23 +196,24 @@ impl Service {
     /// # Errors
     /// As [`Service::start`].
     pub async fn start_intake(sockets: Inherited, config: Config, database_url: &str, migrate: bool) -> Result<Self> {
-        let app = Self::prepare(config, database_url, migrate).await?;
-        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
-        Ok(Self {
-            app,
-            listeners,
-            workers: None,
-        })
+        Self::begin(sockets, config, database_url, Duty { migrate, work: false }).await
     }
 
-    async fn prepare(config: Config, database_url: &str, migrate: bool) -> Result<Arc<App>> {
-        let app = App::build(config, database_url).map_err(|error| Misused(format!("{error:#}")))?;
-        reachable(&app.pool).await?;
-        migrated(&app.pool, migrate).await?;
-        partitions::ensure(&app.pool, partitions::DAYS_AHEAD)
-            .await
-            .context("making partitions")?;
-        Ok(Arc::new(app))
+    async fn begin(sockets: Inherited, config: Config, database_url: &str, duty: Duty) -> Result<Self> {
+        let place = app::spool_place(&config);
+        let spool = place
+            .map(|place| Spool::open(&place))
+            .transpose()
+            .map_err(Misused::of)?;
+        let app = App::build(config, database_url, spool).map_err(|error| Misused(format!("{error:#}")))?;
+        let app = Arc::new(app);
+        let opening = Opening::begin(&app, duty).await?;
+        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
+        Ok(Self {
+            work: opening.work(&app),
+            app,
+            listeners,
+        })
     }
 
     /// Takes nothing new, finishes what was begun, and stops, within `server.shutdown_grace`.
@@ -261,22 +231,11 @@ impl Service {
             End::Succeeded => Duration::ZERO,
         };
         let finish = async {
-<<<<<<< HEAD
-            self.listeners.stop().await;
-            self.work.stop(grace).await
-=======
             self.listeners.announce_end();
             tokio::time::sleep(delay).await;
             let rest = grace.saturating_sub(delay);
-            let work = async {
-                match self.workers {
-                    Some(workers) => workers.stop(rest).await,
-                    None => true,
-                }
-            };
-            let (finished, ()) = tokio::join!(work, self.listeners.stop(end, rest));
+            let (finished, ()) = tokio::join!(self.work.stop(rest), self.listeners.stop(end, rest));
             finished
->>>>>>> main
         };
         match tokio::time::timeout(grace, finish).await {
             Ok(true) => info!("Everything that was begun is finished"),

@@ -3,33 +3,24 @@
 //! that it arrived. Durable means committed by the database, or, while that is away, flushed to this
 //! machine's disk.
 
-<<<<<<< HEAD
+mod quarantine;
 mod shelf;
 /// Where deliveries wait for a database that is away.
 pub mod spool;
-=======
-mod quarantine;
->>>>>>> main
 mod writer;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-<<<<<<< HEAD
-use chrono::{DateTime, NaiveDate, Utc};
-=======
->>>>>>> main
+use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::warn;
 
-<<<<<<< HEAD
 use self::{
+    quarantine::Daily,
     shelf::Shelf,
     spool::{Content, Spool},
-    writer::Writer,
+    writer::{Statement, Writer},
 };
-=======
-use self::quarantine::Daily;
->>>>>>> main
 use crate::{
     domain::{event::State, ids::ApplicationId},
     metrics::Metrics,
@@ -94,32 +85,9 @@ pub struct Intake {
     queue: mpsc::Sender<Waiting>,
     settings: Arc<Settings>,
     metrics: Metrics,
-<<<<<<< HEAD
-    refused_today: Arc<Daily>,
-    spool: Option<Shelf>,
-    pool: PgPool,
-}
-
-/// Counts per day.
-#[derive(Default)]
-struct Daily {
-    day: Mutex<Option<NaiveDate>>,
-    count: AtomicU32,
-}
-
-impl Daily {
-    fn next(&self, today: NaiveDate) -> u32 {
-        let mut day = self.day.lock().unwrap_or_else(PoisonError::into_inner);
-        if *day != Some(today) {
-            *day = Some(today);
-            self.count.store(0, Ordering::Relaxed);
-        }
-        self.count.fetch_add(1, Ordering::Relaxed)
-    }
-=======
     pool: PgPool,
     quarantine: Arc<Daily>,
->>>>>>> main
+    spool: Option<Shelf>,
 }
 
 impl Intake {
@@ -129,26 +97,15 @@ impl Intake {
         let settings = Arc::new(settings);
         let spool = spool.map(Shelf::new);
         let (queue, deliveries) = mpsc::channel(settings.queue);
-<<<<<<< HEAD
-        let writer = Writer::new(
-=======
-        tokio::spawn(writer::run(
->>>>>>> main
-            pool.clone(),
-            Arc::clone(&settings),
-            spool.clone(),
-            metrics.clone(),
-            wake,
-        );
-        tokio::spawn(writer.run(deliveries));
+        let statement = Statement::new(pool.clone(), Arc::clone(&settings), metrics.clone());
+        tokio::spawn(Writer::new(statement, spool.clone(), wake).run(deliveries));
         Self {
-            spool,
-            pool,
             queue,
             quarantine: Arc::new(Daily::new(settings.quarantine_per_day)),
             settings,
             metrics,
             pool,
+            spool,
         }
     }
 
@@ -195,7 +152,15 @@ impl Intake {
         self.metrics.deliveries_total.with_label_values(&labels).inc();
     }
 
-<<<<<<< HEAD
+    /// Whether a delivery that is not believed is kept, nevertheless.
+    async fn keeps(&self, delivery: &Delivery) -> Result<bool, Unavailable> {
+        let admitted = self.quarantine.admits(&self.pool, delivery.body.len()).await;
+        admitted.map_err(|error| {
+            warn!(%error, "Nobody knows what of today's refused deliveries may be kept; they are answered with 503");
+            Unavailable
+        })
+    }
+
     /// What waits in the spool; `None` when there is none.
     pub fn spooled(&self) -> Option<Content> {
         self.spool.as_ref().map(Shelf::content)
@@ -206,40 +171,22 @@ impl Intake {
         self.spool.as_ref().and_then(Shelf::trouble)
     }
 
-    /// Closes its connections to the database.
-    pub async fn close(&self) {
-        self.pool.close().await;
-=======
-    /// Whether a delivery that is not believed is kept, nevertheless.
-    async fn keeps(&self, delivery: &Delivery) -> Result<bool, Unavailable> {
-        let admitted = self.quarantine.admits(&self.pool, delivery.body.len()).await;
-        admitted.map_err(|error| {
-            warn!(%error, "Nobody knows what of today's refused deliveries may be kept; they are answered with 503");
-            Unavailable
-        })
->>>>>>> main
-    }
-
     async fn store_all(&self, deliveries: Vec<Delivery>) -> Result<Vec<Accepted>, Unavailable> {
         let mut answers: Vec<Option<oneshot::Receiver<_>>> = Vec::with_capacity(deliveries.len());
-        let now = Utc::now();
+        let arrived_at = Utc::now();
         for mut delivery in deliveries {
             // Also where every arrival counts, this one counts once, when it is written again because
             // nobody knows whether it was.
             delivery.key.get_or_insert_with(arrival_key);
             let genuine = delivery.verdict == State::Received;
-<<<<<<< HEAD
-            if !genuine && self.refused_today.next(now.date_naive()) >= self.settings.quarantine_per_day {
-=======
             if !genuine && !self.keeps(&delivery).await? {
->>>>>>> main
                 answers.push(None);
                 continue;
             }
             let (answer, answered) = oneshot::channel();
             let waiting = Waiting {
                 delivery,
-                arrived_at: now,
+                arrived_at,
                 answer,
             };
             // A full queue turns a request away at once, but not half of it: a long list waits for

@@ -1,5 +1,6 @@
 use std::{borrow::Cow, collections::HashSet};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgTransaction};
 
@@ -60,11 +61,7 @@ pub enum Stored {
 /// # Errors
 /// When the batch could not be committed. Nothing of it is stored then.
 pub async fn store(
-<<<<<<< HEAD
-    executor: impl sqlx::PgExecutor<'_>,
-=======
     connection: &mut PgConnection,
->>>>>>> main
     batch: &[Delivery],
     window_seconds: i64,
 ) -> sqlx::Result<Vec<Stored>> {
@@ -122,11 +119,7 @@ pub async fn store(
         i64::from(SHARDS),
         &arrivals as &[Option<DateTime<Utc>>],
     )
-<<<<<<< HEAD
-    .fetch_all(executor)
-=======
     .fetch_all(connection)
->>>>>>> main
     .await?;
     let fresh: HashSet<Vec<u8>> = fresh.into_iter().collect();
     let stored = batch.iter().map(|delivery| match &delivery.key {

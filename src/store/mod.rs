@@ -51,7 +51,7 @@ pub use sqlx::{Error, PgConnection, PgPool, PgTransaction, Result, migrate::Migr
 /// All migrations, oldest first.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// What each connection of a pool asks the server for, so that nothing waits without an end. No
+/// What each connection asks the server for, so that nothing waits without an end. No
 /// statement of ours takes a minute unless something is wrong; a lock that is held for ten seconds is
 /// better asked for again; and a process that stopped in the middle of a transaction must not keep the
 /// others from its rows. (By `set` and not when connecting: poolers in between refuse it there.)
@@ -74,7 +74,16 @@ pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<
         .connect_lazy_with(options))
 }
 
-<<<<<<< HEAD
+/// A connection of its own, beside the pool.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn connect_alone(pool: &PgPool) -> sqlx::Result<PgConnection> {
+    let mut connection = pool.connect_options().connect().await?;
+    sqlx::raw_sql(BOUNDS).execute(&mut connection).await?;
+    Ok(connection)
+}
+
 /// Whether nothing is wrong with what was tried: the database was away, would not write, or two
 /// transactions stood in each other's way and this one was chosen to give in.
 pub fn is_transient(error: &Error) -> bool {
@@ -86,31 +95,11 @@ pub fn is_transient(error: &Error) -> bool {
                 .iter()
                 .any(|class| code.starts_with(class));
             // Read-only after a fail-over; transactions that took too long; locks that were not given in time.
-            class || matches!(code.as_ref(), "25006" | "25P03" | "25P04" | "55P03")
+            class
+                || matches!(code.as_ref(), "25006" | "25P03" | "25P04" | "55P03")
+                // A day without partitions, which are made soon.
+                || partitions::is_missing_in(error.as_ref())
         }),
-=======
-/// A connection of its own, beside the pool.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn connect_alone(pool: &PgPool) -> sqlx::Result<PgConnection> {
-    pool.connect_options().connect().await
-}
-
-/// Whether nothing is wrong with what was tried: the database was away, or two transactions stood in
-/// each other's way and this one was chosen to give in.
-pub fn is_transient(error: &Error) -> bool {
-    match error {
-        Error::Database(error) => {
-            let code = error.code();
-            // Deadlock, serialization failure, a lock that was not given in time, a server that stops
-            // or starts; and a day without partitions, which are made soon.
-            matches!(
-                code.as_deref(),
-                Some("40P01" | "40001" | "55P03" | "57P01" | "57P02" | "57P03")
-            ) || partitions::is_missing_in(error.as_ref())
-        }
->>>>>>> main
         Error::Io(_)
         | Error::Tls(_)
         | Error::Protocol(_)
@@ -183,14 +172,6 @@ const MIGRATION_TRIES: usize = 50;
 /// that are applied already are left alone: this one may be started once more while that one takes over.
 ///
 /// # Errors
-<<<<<<< HEAD
-/// When the database does not answer or a migration was changed after it was applied.
-pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
-    // Not a connection of the pool: a migration may take longer than a statement of the service.
-    let mut connection = pool.connect_options().connect().await?;
-    MIGRATOR.run_direct(None, &mut connection, false).await?;
-    Ok(connection.close().await?)
-=======
 /// When the database does not answer, a migration was changed after it was applied, or somebody holds a table for
 /// minutes.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
@@ -214,7 +195,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
 async fn migrate_once(migrator: &Migrator, pool: &PgPool) -> Result<(), MigrateError> {
     let mut connection = pool.connect_options().connect().await?;
     sqlx::raw_sql(MIGRATION_LOCK).execute(&mut connection).await?;
-    migrator.run(&mut connection).await?;
+    migrator.run_direct(None, &mut connection, false).await?;
     connection.close().await?;
     Ok(())
 }
@@ -223,7 +204,6 @@ async fn migrate_once(migrator: &Migrator, pool: &PgPool) -> Result<(), MigrateE
 fn got_no_lock(error: &Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     matches!(code.as_deref(), Some("55P03" | "40P01"))
->>>>>>> main
 }
 
 /// The migrations that are not applied yet, by description.

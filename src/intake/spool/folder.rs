@@ -26,7 +26,7 @@ impl Place {
     pub fn inspect(&self) -> Result<(), Error> {
         let there = self.folder.ancestors().find(|folder| folder.exists());
         let there = there.unwrap_or(Path::new("/"));
-        rustix::fs::access(there, rustix::fs::Access::WRITE_OK)
+        nix::unistd::access(there, nix::unistd::AccessFlags::W_OK)
             .map_err(|error| self.failed("write to it", error.into()))?;
         let used = used(&self.folder).map_err(|error| self.failed("read it", error))?;
         self.fits(there, used)
@@ -167,8 +167,8 @@ pub(super) fn used(root: &Path) -> io::Result<u64> {
 
 /// What the disk, or the quota of the folder, has left for us.
 pub(super) fn free(folder: &Path) -> io::Result<u64> {
-    let disk = rustix::fs::statvfs(folder)?;
-    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    let disk = nix::sys::statvfs::statvfs(folder)?;
+    Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }
 
 /// Nobody else need read what salons' clients are called.

@@ -16,15 +16,10 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use self::statement::{Statement, Written};
-use super::{Settings, Unavailable, Waiting, shelf::Shelf};
-use crate::{
-    metrics::Metrics,
-    store::{
-        PgPool,
-        events::{Delivery, Stored},
-    },
-};
+pub(super) use self::statement::Statement;
+use self::statement::Written;
+use super::{Unavailable, Waiting, shelf::Shelf};
+use crate::store::events::{Delivery, Stored};
 
 /// Deliveries in one statement.
 const BATCH: usize = 256;
@@ -38,7 +33,6 @@ type Answer = Result<Stored, Unavailable>;
 pub(super) struct Writer {
     statement: Arc<Statement>,
     spool: Option<Shelf>,
-    metrics: Metrics,
     wake: Arc<Notify>,
     standing: Standing,
     /// How long a sender may be kept waiting for the database; then the spool has to have its turn.
@@ -56,25 +50,13 @@ enum Standing {
 }
 
 impl Writer {
-    pub(super) fn new(
-        pool: PgPool,
-        settings: Arc<Settings>,
-        spool: Option<Shelf>,
-        metrics: Metrics,
-        wake: Arc<Notify>,
-    ) -> Self {
+    pub(super) fn new(statement: Statement, spool: Option<Shelf>, wake: Arc<Notify>) -> Self {
         let mut adopt = tokio::time::interval(ADOPT_EVERY);
         adopt.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let patience = settings.deadline / if spool.is_some() { 2 } else { 1 };
         Self {
-            patience,
-            statement: Arc::new(Statement {
-                pool,
-                settings,
-                metrics: metrics.clone(),
-            }),
+            patience: statement.settings.deadline / if spool.is_some() { 2 } else { 1 },
+            statement: Arc::new(statement),
             spool,
-            metrics,
             wake,
             standing: Standing::Fine,
             adopt,
@@ -128,8 +110,9 @@ impl Writer {
     }
 
     fn taken(&self, batch: &[Waiting]) {
-        self.metrics.intake_queued.sub(i64::try_from(batch.len()).unwrap_or(0));
-        self.metrics.group_commit_deliveries.observe(batch.len() as f64);
+        let metrics = &self.statement.metrics;
+        metrics.intake_queued.sub(i64::try_from(batch.len()).unwrap_or(0));
+        metrics.group_commit_deliveries.observe(batch.len() as f64);
     }
 
     /// Puts deliveries into the spool.

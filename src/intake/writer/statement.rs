@@ -1,6 +1,6 @@
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Mutex;
 use tracing::{error, warn};
 
 use crate::{
@@ -8,16 +8,17 @@ use crate::{
     intake::Settings,
     metrics::Metrics,
     store::{
-        self, PgPool,
+        self, PgConnection, PgPool,
         events::{self, Delivery, Stored},
+        partitions,
     },
 };
 
-/// The way into the database.
-pub(super) struct Statement {
-    pub(super) pool: PgPool,
+/// The way into the database. One writes at a time.
+pub(in crate::intake) struct Statement {
     pub(super) settings: Arc<Settings>,
     pub(super) metrics: Metrics,
+    pen: Mutex<Pen>,
 }
 
 /// What became of a delivery.
@@ -38,6 +39,14 @@ enum Failed {
 }
 
 impl Statement {
+    pub(in crate::intake) fn new(pool: PgPool, settings: Arc<Settings>, metrics: Metrics) -> Self {
+        Self {
+            settings,
+            metrics,
+            pen: Mutex::new(Pen { pool, connection: None }),
+        }
+    }
+
     /// Writes deliveries whose keys differ. With the reason when the database is away; from where that
     /// was noticed on, they are not written.
     pub(super) async fn write(&self, deliveries: &[Delivery], patience: Duration) -> (Vec<Written>, Option<String>) {
@@ -102,19 +111,12 @@ impl Statement {
 
     async fn once(&self, deliveries: &[Delivery], patience: Duration) -> Result<Vec<Stored>, Failed> {
         let window = i64::try_from(self.settings.duplicate_window.as_secs()).unwrap_or(i64::MAX);
-        let until = Instant::now() + patience;
-        let late = |_| Failed::Away(format!("no answer within {patience:?}"));
-        let connection = timeout_at(until, self.pool.acquire()).await.map_err(late)?;
-        let mut connection = connection.map_err(|error| Failed::Away(error.to_string()))?;
-        match timeout_at(until, events::store(&mut *connection, deliveries, window)).await {
+        let mut pen = self.pen.lock().await;
+        match tokio::time::timeout(patience, pen.store(deliveries, window)).await {
             Ok(Ok(stored)) => Ok(stored),
             Ok(Err(error)) if store::refuses_data(&error) => Err(Failed::Refused(error)),
             Ok(Err(error)) => Err(Failed::Away(error.to_string())),
-            Err(elapsed) => {
-                // In the pool it would wait for its answer, for ever when the machine behind it is gone.
-                connection.close_on_drop();
-                Err(late(elapsed))
-            }
+            Err(_) => Err(Failed::Away(format!("no answer within {patience:?}"))),
         }
     }
 
@@ -129,5 +131,39 @@ impl Statement {
                 self.metrics.events_total.with_label_values(&labels).inc();
             }
         }
+    }
+}
+
+/// The connection deliveries are written on. It is kept, so that no flush pays for asking whether it
+/// still works, and it is not of the pool, so that no worker can keep it from us.
+struct Pen {
+    pool: PgPool,
+    connection: Option<PgConnection>,
+}
+
+impl Pen {
+    async fn store(&mut self, deliveries: &[Delivery], window: i64) -> store::Result<Vec<Stored>> {
+        let kept = self.connection.is_some();
+        match self.once(deliveries, window).await {
+            // The clock jumped, or nobody made the days of a week.
+            Err(error) if partitions::is_missing(&error) => {
+                partitions::ensure(&self.pool, partitions::DAYS_AHEAD).await?;
+            }
+            // The server may just have been started again; then a new connection works.
+            Err(error) if kept && store::is_transient(&error) => {}
+            result => return result,
+        }
+        self.once(deliveries, window).await
+    }
+
+    /// A connection that has failed, or whose answer nobody waited for, is not used again.
+    async fn once(&mut self, deliveries: &[Delivery], window: i64) -> store::Result<Vec<Stored>> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => store::connect_alone(&self.pool).await?,
+        };
+        let stored = events::store(&mut connection, deliveries, window).await?;
+        self.connection = Some(connection);
+        Ok(stored)
     }
 }

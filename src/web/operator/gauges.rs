@@ -31,7 +31,7 @@ pub(super) async fn metrics(app: web::Data<App>) -> HttpResponse {
     pool.with_label_values(&["idle"]).set(idle);
     pool.with_label_values(&["used"]).set(i64::from(app.pool.size()) - idle);
     pool.with_label_values(&["limit"])
-        .set(i64::from(app.pool.options().get_max_connections()));
+        .set(i64::from(app.config.database.connections));
     show_spool(&app);
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")

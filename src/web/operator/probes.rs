@@ -15,22 +15,15 @@ const STALLED_SECONDS: f64 = 120.0;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /readyz`: 200, or 503 with the reasons.
-<<<<<<< HEAD
-pub(super) async fn ready(app: web::Data<App>) -> HttpResponse {
-=======
 pub(super) async fn ready(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
->>>>>>> main
     let mut reasons = match tokio::time::timeout(PATIENCE, reasons(&app)).await {
         Ok(reasons) => reasons,
         Err(_) => vec![format!("database: no answer within {PATIENCE:?}")],
     };
-<<<<<<< HEAD
-    spool(&app, &mut reasons);
-=======
     if request.conn_data::<Ticket>().is_some_and(Ticket::closing) {
         reasons.push("this process was asked to end".to_owned());
     }
->>>>>>> main
+    spool(&app, &mut reasons);
     if reasons.is_empty() {
         HttpResponse::Ok().json(json!({"ready": true}))
     } else {

@@ -350,6 +350,4 @@ fn without_token<'a>(element: &'a str, token: Option<&RawValue>) -> Cow<'a, str>
 }
 
 #[cfg(test)]
-mod fuzz;
-#[cfg(test)]
 mod tests;

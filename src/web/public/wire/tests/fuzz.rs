@@ -192,7 +192,7 @@ proptest! {
         let query = changed(query, &changes);
         let query = String::from_utf8_lossy(&query);
         let began = Instant::now();
-        let read = super::super::redirect::read(&query, TOKEN);
+        let read = super::super::super::redirect::read(&query, TOKEN);
         prop_assert!(began.elapsed() < GENEROUS);
         prop_assert!(read.locations.len() <= 200 && read.locations.iter().all(|id| id.0 > 0));
         prop_assert!(!read.kept.starts_with("user_data_sign=") && !read.kept.contains("&user_data_sign="));
