@@ -104,13 +104,7 @@ impl App {
         };
         Ok(Self {
             applications: served::all(&config)?,
-            intake: Intake::start(
-                pool.clone(),
-                spool,
-                settings,
-                metrics.clone(),
-                wake.processor.clone(),
-            ),
+            intake: Intake::start(pool.clone(), spool, settings, metrics.clone(), wake.processor.clone()),
             mailer: mailer(&config)?,
             webhooks: WebhookSender::new(NOTIFY_TIMEOUT).map_err(|error| anyhow!("{error}"))?,
             unsigned: PerMinute::new(config.intake.unsigned_connects_per_minute),
@@ -135,7 +129,10 @@ impl App {
 
     /// Closes the connections to the database. A server that hangs is not waited for.
     pub async fn close(&self) {
-        if tokio::time::timeout(DATABASE_PATIENCE, self.pool.close()).await.is_err() {
+        if tokio::time::timeout(DATABASE_PATIENCE, self.pool.close())
+            .await
+            .is_err()
+        {
             warn!("The connections to the database were left open: it does not answer");
         }
     }

@@ -7,8 +7,6 @@
 mod folder;
 mod record;
 mod segment;
-#[cfg(test)]
-mod tests;
 
 use std::{
     collections::VecDeque,
@@ -331,3 +329,6 @@ impl Spool {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

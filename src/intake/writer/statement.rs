@@ -1,4 +1,4 @@
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Mutex;
 use tracing::{error, warn};
@@ -54,7 +54,8 @@ impl Statement {
         let mut away = None;
         // One bad row must not fail its neighbours: halves are tried until it stands alone. They are
         // taken from the end, so that the order stays.
-        let mut parts = Vec::<Range<usize>>::from([(0..deliveries.len())]);
+        let mut parts = Vec::new();
+        parts.push(0..deliveries.len());
         while let Some(part) = parts.pop() {
             match self.once(&deliveries[part.clone()], patience).await {
                 Ok(stored) => {
