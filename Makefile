@@ -1,7 +1,7 @@
 # What a developer types. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz upgrade check fmt lint doc sqlx sqlx-check
+.PHONY: help setup demo test faults fuzz upgrade check fmt lint doc sqlx sqlx-check
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -14,6 +14,9 @@ demo: setup ## Bellhop, its database and a sandbox marketplace on this machine; 
 
 test: setup ## every test, beside a private PostgreSQL; a filter in ARGS="…"
 	@scripts/test-database.sh cargo test --locked $(ARGS)
+
+faults: setup ## the fault suite, for minutes; options in ARGS="--minutes 10 --seed N --rounds N"
+	@scripts/faults.sh $(ARGS)
 
 upgrade: setup ## the version before and this one side by side under load; minutes
 	@scripts/upgrade-test.sh

@@ -10,6 +10,7 @@ mod commands;
 mod dashboards;
 mod docs;
 mod embedded;
+mod faults;
 mod house;
 mod marketplace_client;
 mod sandbox;

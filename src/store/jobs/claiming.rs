@@ -64,6 +64,10 @@ pub struct Hands<'a> {
 /// may be started together. They come in the order of their numbers. A lane whose lease ran out is due
 /// again: its worker died, and the attempts that were open are closed as lost.
 ///
+/// The jobs of a lane may be seen as they were before somebody else's settlement that has just committed.
+/// So a lane is leased only for jobs that were started, and an attempt is lost only while it is open:
+/// both are decided when the row is locked, by its newest state.
+///
 /// # Errors
 /// When the database does not answer.
 pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>> {
@@ -83,9 +87,6 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
                 window lane as (order by id)
             ) j
             where j.n = 1 or j.together
-        ), leased as (
-            update lanes set leased_by = $1, leased_until = now() + make_interval(secs => $2)
-            where id in (select lane_id from heads)
         ), lost as (
             update attempts a set outcome = 'lost', finished_at = now(), error = 'the worker was gone before it said what became of it'
             from heads h cross join lateral (
@@ -93,10 +94,14 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
                 where job_id = h.id and attempt = h.attempts and outcome is null offset 0
             ) open
             where h.state = 'running' and a.job_id = h.id and a.attempt = h.attempts and a.started_at = open.started_at
+                and a.outcome is null
         ), started as (
             update jobs j set state = 'running', attempts = j.attempts + 1 from heads h where j.id = h.id
             returning j.id, j.lane_id, j.application_id, j.location_id, j.firing_id, j.rule, j.step, j.step_id, j.params,
                       j.attempts, j.max_attempts, h.priority
+        ), leased as (
+            update lanes set leased_by = $1, leased_until = now() + make_interval(secs => $2)
+            where id in (select lane_id from started)
         ), noted as (
             insert into attempts (job_id, attempt, worker) select id, attempts, $7 from started
         )

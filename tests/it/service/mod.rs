@@ -2,9 +2,10 @@
 
 mod api;
 mod budget;
+mod claims;
 mod connecting;
 mod convergence;
-mod crash;
+pub(crate) mod crash;
 mod doors;
 mod gate;
 mod handover;

@@ -1,0 +1,175 @@
+//! Plays a plan: the marketplace's requests, owners' lives, and what goes wrong meanwhile.
+
+use std::{
+    collections::BTreeMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use bellhop::sandbox::{Connect, Pay, Place};
+use futures_util::future::join_all;
+use tokio::time::sleep;
+
+use super::{
+    cluster::Cluster,
+    plan::{Act, Life, Plan, Request},
+    scene::Scene,
+    troubles::Trouble,
+};
+
+/// Further tries of the marketplace's sender.
+const RETRIES: u32 = 2;
+
+/// How the players fared.
+#[derive(Debug, Default)]
+pub(crate) struct Played {
+    /// Requests that nobody acknowledged, though they were repeated.
+    pub(crate) unheard: Vec<Request>,
+    /// Places whose owner pressed Connect and saw no page.
+    pub(crate) unseen: Vec<(i64, i64)>,
+    /// Faults by name.
+    pub(crate) injected: BTreeMap<String, u64>,
+}
+
+/// Everything at its time; returns when all of it is over. Without a cluster nothing happens to the database.
+pub(crate) async fn play(scene: &Scene, plan: &Plan, cluster: Option<&Cluster>) -> Played {
+    let began = Instant::now();
+    let played = Mutex::new(Played::default());
+    let requests = plan.requests.iter().map(async |request| {
+        sleep(request.at.saturating_sub(began.elapsed())).await;
+        if !deliver(scene, request, RETRIES).await {
+            played.lock().expect("whole").unheard.push(request.clone());
+        }
+    });
+    let lives = plan.lives.iter().map(async |life| {
+        if !live(scene, life).await {
+            played.lock().expect("whole").unseen.push(life.place);
+        }
+    });
+    let troubles = plan.faults.iter().map(async |(at, trouble)| {
+        sleep(at.saturating_sub(began.elapsed())).await;
+        let hits = strike(scene, trouble, cluster).await;
+        let mut played = played.lock().expect("whole");
+        *played.injected.entry(trouble.name()).or_default() += hits;
+    });
+    tokio::join!(join_all(requests), join_all(lives), join_all(troubles));
+    let mut played = played.into_inner().expect("whole");
+    // What was ordered of the marketplace and met no call did not happen.
+    for fault in scene.sandbox.faults().await {
+        let times = u64::from(fault.times.unwrap_or(1));
+        let hits = played.injected.entry(Trouble::Marketplace(fault).name()).or_default();
+        *hits = hits.saturating_sub(times);
+    }
+    played.injected.retain(|_, hits| *hits > 0);
+    played
+}
+
+/// Sends a request as the marketplace does: again after a while when the answer says so, or when there is none.
+pub(crate) async fn deliver(scene: &Scene, request: &Request, retries: u32) -> bool {
+    for attempt in 0..=retries {
+        if attempt > 0 {
+            sleep(Duration::from_millis(700)).await;
+        }
+        scene.oracle.sent(request);
+        let mut post = scene
+            .http
+            .post(scene.url(&request.path))
+            .header("Content-Type", "application/json")
+            .body(request.body());
+        if let Some(name) = &request.hook_id {
+            post = post.header("X-Hook-Id", name);
+        }
+        if let Ok(answer) = post.send().await {
+            match answer.status().as_u16() {
+                200 => {
+                    scene.oracle.acknowledged(request);
+                    return true;
+                }
+                503 => {}
+                // Who wakes after a long sleep takes what came meanwhile for a slow request, before it reads it.
+                408 if scene.stands_still => {}
+                status => scene.oracle.refused(request, status),
+            }
+        }
+    }
+    false
+}
+
+/// The acts of an owner, one after another. Returns whether the last connection was seen by Bellhop.
+async fn live(scene: &Scene, life: &Life) -> bool {
+    let place = Place {
+        application_id: life.place.0,
+        location_id: life.place.1,
+    };
+    let mut seen = true;
+    for (pause, act) in &life.acts {
+        sleep(*pause).await;
+        // What makes no sense just then is refused by the marketplace: owners do such things.
+        match act {
+            Act::Connect => seen = visit(scene, life.place, true).await,
+            Act::Freeze => drop(scene.sandbox.freeze(place).await),
+            Act::Disconnect => drop(scene.sandbox.disconnect(place).await),
+            Act::Pay => {
+                let pay = Pay {
+                    application_id: place.application_id,
+                    location_id: place.location_id,
+                    ..Pay::default()
+                };
+                drop(scene.sandbox.pay(pay).await);
+            }
+        }
+    }
+    seen
+}
+
+/// The owner consents (or opens the card again), and the browser follows, a few times when the page does not come.
+pub(crate) async fn visit(scene: &Scene, place: (i64, i64), consent: bool) -> bool {
+    for attempt in 0..4 {
+        scene.oracle.visited(place);
+        let connect = Connect {
+            follow: true,
+            ..Connect::new(place.0, place.1)
+        };
+        let opened = if consent && attempt == 0 {
+            scene.sandbox.connect(connect).await
+        } else {
+            scene.sandbox.open(connect).await
+        };
+        if let Ok(connected) = opened
+            && connected.followed.is_some_and(|page| page.status == 303)
+        {
+            scene.oracle.let_in(place);
+            return true;
+        }
+        sleep(Duration::from_millis(300)).await;
+    }
+    false
+}
+
+/// Returns how often it hit.
+async fn strike(scene: &Scene, trouble: &Trouble, cluster: Option<&Cluster>) -> u64 {
+    let hit = match trouble {
+        Trouble::Kill(which) => scene.processes[*which].signal("-KILL").await,
+        Trouble::KillTwice(which, pause) => scene.processes[*which].kill_twice(*pause).await,
+        Trouble::Terminate(which) => scene.processes[*which].signal("-TERM").await,
+        Trouble::Pause(which, time) => scene.processes[*which].pause(*time).await,
+        Trouble::Marketplace(fault) => {
+            scene.sandbox.fail(fault.clone()).await.expect("a fault");
+            return u64::from(fault.times.unwrap_or(1));
+        }
+        _ => {
+            let Some(cluster) = cluster else { return 0 };
+            match trouble {
+                Trouble::Postgres(manner, away) => cluster.restart(*manner, *away).await,
+                Trouble::Hang(time) => cluster.hang(*time).await,
+                Trouble::Exhaust(time) => cluster.exhaust(*time).await,
+                Trouble::ReadOnly(time) => cluster.read_only(*time).await,
+                Trouble::DiskFull(time) => cluster.disk_full(&scene.pool, *time).await,
+                Trouble::CrashBackend => cluster.crash_a_backend().await,
+                _ => cluster.cut_connections().await,
+            }
+            true
+        }
+    };
+    u64::from(hit)
+}

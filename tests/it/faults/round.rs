@@ -1,0 +1,173 @@
+//! One round: a scene is set, a plan is played, everything is mended, and everything is compared.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bellhop::store::ageing;
+use sqlx::PgConnection;
+use tokio::time::sleep;
+
+use super::{
+    checks::{Breach, Case, Check},
+    cluster::Cluster,
+    driver::{deliver, play, visit},
+    plan::Plan,
+    scene::{Ground, Scene},
+};
+
+/// A request may still lie with a process that was stopped, or in a queue: so long after the last one nothing of it
+/// can come up any more.
+const LAST_OF_ALL: Duration = Duration::from_millis(300);
+
+/// What a round was like.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    pub(crate) injected: BTreeMap<String, u64>,
+    pub(crate) requests: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) unacknowledged: u64,
+    pub(crate) repeated: u64,
+    pub(crate) events: u64,
+    pub(crate) firings: u64,
+    pub(crate) calls: u64,
+    pub(crate) breaches: Vec<Breach>,
+}
+
+/// Plays the round of a plan on a database of its own.
+pub(crate) async fn run(plan: &Plan, cluster: &Cluster, patience: Duration) -> Round {
+    let name = format!("round_{}", plan.seed);
+    let database = cluster.database(&name).await;
+    let folder = cluster.folder().join(&name);
+    let ground = Ground {
+        database: &database,
+        folder: &folder,
+        marketplace: None,
+    };
+    let scene = Scene::set(plan, ground).await;
+    let played = play(&scene, plan, Some(cluster)).await;
+    let mut round = Round {
+        injected: played.injected,
+        ..Round::default()
+    };
+    scene.sandbox.clear_faults().await;
+    if !scene.ready(patience).await {
+        round
+            .breaches
+            .push(left(format!("not every process came back:\n{}", scene.said())));
+        return round;
+    }
+    // Half of the senders try once more, the others have given up.
+    for request in played.unheard.iter().step_by(2) {
+        deliver(&scene, request, 0).await;
+    }
+    for place in &played.unseen {
+        visit(&scene, *place, false).await;
+    }
+    sleep(LAST_OF_ALL).await;
+    if let Err(stuck) = scene.drained(patience).await {
+        round.breaches.push(left(format!("{stuck:#?}\n{}", scene.said())));
+    }
+    settle_accounts(&scene, plan, &mut round, patience).await;
+    for odd in scene.end().await {
+        round.breaches.push(left(odd));
+    }
+    round
+}
+
+fn left(what: String) -> Breach {
+    Breach {
+        check: Check::NothingLeft,
+        what,
+    }
+}
+
+/// First what is certain without asking anybody; then everything, after Bellhop was made to look where it cannot know.
+async fn settle_accounts(scene: &Scene, plan: &Plan, round: &mut Round, patience: Duration) {
+    let mut connection = scene.pool.acquire().await.expect("a connection").detach();
+    let mut unsure = {
+        let memory = scene.memory().await;
+        let case = case(scene, plan, &memory);
+        let unsure = case.unsure();
+        round
+            .breaches
+            .extend(case.certain_places(&mut connection, &unsure).await);
+        unsure
+    };
+    if let Some(time) = plan.passes {
+        time_passes(scene, time).await;
+        *round
+            .injected
+            .entry("time: more than a trial passes at once".to_owned())
+            .or_default() += 1;
+        if !scene.ready(patience).await {
+            round
+                .breaches
+                .push(left(format!("not every process came back:\n{}", scene.said())));
+        }
+        if let Err(stuck) = scene.drained(patience).await {
+            round
+                .breaches
+                .push(left(format!("after time passed: {stuck:#?}\n{}", scene.said())));
+        }
+        let memory = scene.memory().await;
+        unsure.extend(case(scene, plan, &memory).unsure());
+    }
+    for place in unsure {
+        visit(scene, place, false).await;
+    }
+    if let Err(stuck) = scene.drained(patience).await {
+        round
+            .breaches
+            .push(left(format!("after a last look: {stuck:#?}\n{}", scene.said())));
+    }
+    let memory = scene.memory().await;
+    let case = case(scene, plan, &memory);
+    round.breaches.extend(case.all(&mut connection).await);
+    count(scene, round, &mut connection).await;
+    if plan.clocks.iter().any(|clock| *clock != 0) {
+        *round
+            .injected
+            .entry("time: a process lives in another hour".to_owned())
+            .or_default() += 1;
+    }
+    round.calls = memory.calls.len() as u64;
+}
+
+pub(crate) fn case<'a>(scene: &'a Scene, plan: &Plan, memory: &'a super::scene::Memory) -> Case<'a> {
+    Case {
+        oracle: &scene.oracle,
+        memory,
+        limits: scene.limits,
+        leases_lost: plan.loses_leases(),
+    }
+}
+
+/// Both sides get older at once, and Bellhop dies while the marketplace tells what that means.
+async fn time_passes(scene: &Scene, time: Duration) {
+    let seconds = i64::try_from(time.as_secs()).expect("not that long");
+    ageing::age(&scene.pool, seconds).await.expect("aged");
+    let killed = async {
+        sleep(Duration::from_millis(30)).await;
+        scene.processes[0].signal("-KILL").await;
+    };
+    let (passed, ()) = tokio::join!(scene.sandbox.advance(time), killed);
+    passed.expect("time passes");
+}
+
+async fn count(scene: &Scene, round: &mut Round, connection: &mut PgConnection) {
+    for fate in scene.oracle.deliveries().values() {
+        round.requests += fate.attempts;
+        round.repeated += fate.attempts.saturating_sub(1);
+        if fate.acknowledged > 0 {
+            round.acknowledged += 1;
+        } else {
+            round.unacknowledged += 1;
+        }
+    }
+    let (events, firings): (i64, i64) =
+        sqlx::query_as("select (select count(*) from events), (select count(*) from firings)")
+            .fetch_one(connection)
+            .await
+            .expect("counts");
+    round.events = u64::try_from(events).unwrap_or(0);
+    round.firings = u64::try_from(firings).unwrap_or(0);
+}

@@ -1,0 +1,385 @@
+//! A check that cannot fail proves nothing. Here what each one guards is broken on purpose, from outside: in the
+//! tables, in the sender's memory, or by somebody who stands between Bellhop and the others.
+
+use std::time::Duration;
+
+use bellhop::sandbox::Sandbox;
+use fastrand::Rng;
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::{
+    checks::{Breach, Check},
+    driver::{deliver, play},
+    plan::{Plan, REAL, Request, Scale},
+    round::case,
+    scene::{Ground, Scene},
+};
+use crate::service::stage::TOKEN;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const QUIET: Scale = Scale {
+    events: 60,
+    locations: 2,
+    length: Duration::from_millis(300),
+    blows: 0,
+    bad_days: 0,
+};
+
+/// A scene in which nothing goes wrong by itself.
+struct Quiet {
+    scene: Scene,
+    plan: Plan,
+    _folder: tempfile::TempDir,
+}
+
+impl Quiet {
+    async fn set(pool: &PgPool, marketplace: Option<String>) -> Self {
+        let plan = Plan::quiet(&mut Rng::with_seed(7), QUIET, QUIET.locations);
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = pool.connect_options().to_url_lossy().to_string();
+        let ground = Ground {
+            database: &database,
+            folder: folder.path(),
+            marketplace,
+        };
+        let scene = Scene::set(&plan, ground).await;
+        Self {
+            scene,
+            plan,
+            _folder: folder,
+        }
+    }
+
+    /// Plays it through.
+    async fn played(pool: &PgPool) -> Self {
+        let quiet = Self::set(pool, None).await;
+        let played = play(&quiet.scene, &quiet.plan, None).await;
+        assert!(played.unheard.is_empty() && played.unseen.is_empty(), "{played:?}");
+        quiet.drained().await;
+        quiet
+    }
+
+    async fn drained(&self) {
+        self.scene.drained(PATIENCE).await.expect("nothing is left");
+    }
+
+    async fn breaches(&self, connection: &mut PgConnection) -> Vec<Breach> {
+        let memory = self.scene.memory().await;
+        case(&self.scene, &self.plan, &memory).all(connection).await
+    }
+
+    async fn broken(&self, connection: &mut PgConnection) -> Vec<Check> {
+        checks(&self.breaches(connection).await)
+    }
+
+    /// A request with one element that rules wait for.
+    fn record(&self) -> &Request {
+        let waited_for = |request: &&Request| {
+            !request.list
+                && request.hook_id.is_some()
+                && !request.path.ends_with("not-the-key")
+                && request.elements[0].text.contains(r#""resource":"record""#)
+                && request.elements[0].text.contains(r#""status":"create""#)
+                && request.elements[0].text.contains(r#""data""#)
+        };
+        self.plan.requests.iter().find(waited_for).expect("one of many")
+    }
+}
+
+fn checks(breaches: &[Breach]) -> Vec<Check> {
+    breaches.iter().map(|breach| breach.check).collect()
+}
+
+/// Damage that shows in the tables: what was done, and who has to notice.
+const DAMAGE: [(&str, Check); 23] = [
+    (
+        "delete from events where id = (select min(id) from events where source = 'webhook')",
+        Check::Stored,
+    ),
+    (
+        "insert into events (application_id, location_id, kind, source, verdict, resource_id, digest, headers, body)
+            select application_id, location_id, kind, source, verdict, resource_id, digest, headers, body
+            from events where source = 'webhook' limit 1",
+        Check::Stored,
+    ),
+    (
+        "update events set body = 'something else' where id = (select min(id) from events where source = 'webhook')",
+        Check::Stored,
+    ),
+    (
+        "delete from events where id = (select min(id) from events where kind = 'connect.opened')",
+        Check::Stored,
+    ),
+    (
+        "insert into events (application_id, location_id, kind, source, verdict, body)
+            values (18289, 1, 'installation.frozen', 'callback', 'received', '{}')",
+        Check::Stored,
+    ),
+    (
+        "update installations set status = case when status = 'active' then 'frozen' else 'active' end
+            where location_id = 1",
+        Check::Installations,
+    ),
+    ("delete from installations where status = 'active'", Check::Installations),
+    (
+        "insert into installations (application_id, location_id, status, generation, status_since)
+            values (18289, 77, 'active', 1, now())",
+        Check::Installations,
+    ),
+    (
+        "insert into firings (key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind)
+            select key || '-again', rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind
+            from firings where rule = 'told' limit 1",
+        Check::FiredOnce,
+    ),
+    (
+        "insert into firings (key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind)
+            select key || '-again', rule, once_per, application_id, location_id, generation + 1, event_id + 1000000,
+                event_received_at, kind from firings where rule = 'welcome' limit 1",
+        Check::FiredOnce,
+    ),
+    (
+        "alter table firings drop constraint firings_key_key;
+         insert into firings (key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind)
+            select key, 'other', once_per, application_id, location_id, generation, event_id, event_received_at, kind
+            from firings where rule = 'told' limit 1",
+        Check::FiredOnce,
+    ),
+    ("delete from outcomes where event_id = (select min(event_id) from outcomes)", Check::Decided),
+    ("update outcomes set state = 'failed' where event_id = (select min(event_id) from outcomes)", Check::Decided),
+    ("delete from decisions where result = 'skipped'", Check::Decided),
+    ("delete from firings where id = (select min(id) from firings)", Check::Decided),
+    ("delete from finished_jobs where action = 'send_webhook'", Check::Effects),
+    (
+        "update finished_jobs set state = 'discarded' where id = (select min(id) from finished_jobs where action = 'send_webhook')",
+        Check::Effects,
+    ),
+    (
+        "insert into inbox values (1, now(), 18289, 1, 1)",
+        Check::NothingLeft,
+    ),
+    (
+        "insert into lanes (application_id, location_id, name, priority, run_at, leased_by, leased_until)
+            values (18289, 1, 'held', 1, now(), 'somebody', now() + interval '1 year')",
+        Check::NothingLeft,
+    ),
+    (
+        "insert into jobs (lane_id, application_id, location_id, action, params, max_attempts)
+            values (0, 18289, 1, 'set_discount', '{}', 1)",
+        Check::NothingLeft,
+    ),
+    (
+        "update attempts set outcome = null where job_id = (select min(job_id) from attempts)",
+        Check::NothingLeft,
+    ),
+    ("delete from attempts where job_id = (select min(job_id) from attempts)", Check::Sums),
+    (
+        "insert into installation_history (application_id, location_id, generation, from_status, to_status, source, event_id, occurred_at)
+            select application_id, location_id, generation, status, 'pending', 'status', 0, now() from installations",
+        Check::Sums,
+    ),
+];
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn each_check_notices_damage_in_the_tables(pool: PgPool) {
+    let quiet = Quiet::played(&pool).await;
+    let mut connection = pool.acquire().await.expect("a connection").detach();
+    assert_eq!(quiet.breaches(&mut connection).await, [], "nothing was broken yet");
+    for (damage, check) in DAMAGE {
+        let mut tx = connection.begin().await.expect("a transaction");
+        let done = tx.execute(damage).await.expect(damage);
+        assert!(done.rows_affected() > 0, "nothing was damaged by {damage}");
+        let broken = quiet.broken(&mut tx).await;
+        assert!(broken.contains(&check), "{check:?} did not notice {damage}: {broken:?}");
+        tx.rollback().await.expect("as it was");
+    }
+    assert_eq!(quiet.scene.end().await, [""; 0]);
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn the_checks_notice_what_only_the_marketplace_knows(pool: PgPool) {
+    let quiet = Quiet::played(&pool).await;
+    let mut connection = pool.acquire().await.expect("a connection").detach();
+    let memory = quiet.scene.memory().await;
+    let mut forgotten = memory.clone();
+    forgotten.inbox.clear();
+    forgotten.mails.clear();
+    let broken = checks(&case(&quiet.scene, &quiet.plan, &forgotten).all(&mut connection).await);
+    assert_eq!(
+        broken.iter().find(|check| **check == Check::Effects),
+        Some(&Check::Effects)
+    );
+
+    let mut twice = memory.clone();
+    let link = twice
+        .truth
+        .links
+        .iter_mut()
+        .find(|link| link.link.activations > 0)
+        .expect("one");
+    link.link.activations += 1;
+    let broken = checks(&case(&quiet.scene, &quiet.plan, &twice).all(&mut connection).await);
+    assert!(broken.contains(&Check::Ledger), "{broken:?}");
+
+    // With limits a hundred times as high as the marketplace's, a quiet round is far beyond them.
+    let mut strict = case(&quiet.scene, &quiet.plan, &memory);
+    strict.limits = REAL;
+    let broken = checks(&strict.all(&mut connection).await);
+    assert_eq!(broken, vec![Check::Budget; broken.len()]);
+    assert!(!broken.is_empty(), "the budget was not overdrawn");
+    assert_eq!(quiet.scene.end().await, [""; 0]);
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn the_checks_notice_a_receiver_that_keeps_nothing_or_refuses(pool: PgPool) {
+    let quiet = Quiet::set(&pool, None).await;
+    let request = quiet.record().clone();
+    // Somebody answered 200 in Bellhop's place.
+    quiet.scene.oracle.sent(&request);
+    quiet.scene.oracle.acknowledged(&request);
+    let mut connection = pool.acquire().await.expect("a connection").detach();
+    assert_eq!(quiet.broken(&mut connection).await, [Check::Stored]);
+    assert!(deliver(&quiet.scene, &request, 0).await);
+    quiet.drained().await;
+    assert_eq!(quiet.breaches(&mut connection).await, []);
+    // And one that refuses for good what is genuine.
+    let mut nowhere = request;
+    nowhere.path = nowhere.path.replacen("hooks", "hoaxes", 1);
+    nowhere.hook_id = Some("another".to_owned());
+    assert!(!deliver(&quiet.scene, &nowhere, 0).await);
+    assert_eq!(quiet.broken(&mut connection).await, [Check::Stored]);
+    assert_eq!(quiet.scene.end().await, [""; 0]);
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn the_checks_notice_lost_sameness_of_deliveries_and_of_firings(pool: PgPool) {
+    let quiet = Quiet::set(&pool, None).await;
+    let mut connection = pool.acquire().await.expect("a connection").detach();
+    let request = quiet.record().clone();
+    assert!(deliver(&quiet.scene, &request, 0).await);
+    quiet.drained().await;
+    // Without its key Bellhop does not know the delivery again, and only the rule's own key holds.
+    connection
+        .execute("delete from delivery_keys")
+        .await
+        .expect("forgotten");
+    assert!(deliver(&quiet.scene, &request, 0).await);
+    quiet.drained().await;
+    assert_eq!(quiet.broken(&mut connection).await, [Check::Stored]);
+
+    // Without that one neither.
+    let forgetful = "create function forgetful() returns trigger language plpgsql as
+            $$ begin new.key := new.key || random(); return new; end $$;
+        create trigger forgetful before insert on firings for each row execute function forgetful()";
+    connection.execute(forgetful).await.expect("sabotaged");
+    connection
+        .execute("delete from delivery_keys")
+        .await
+        .expect("forgotten");
+    assert!(deliver(&quiet.scene, &request, 0).await);
+    quiet.drained().await;
+    let broken = quiet.broken(&mut connection).await;
+    assert!(broken.contains(&Check::FiredOnce), "{broken:?}");
+    assert_eq!(quiet.scene.end().await, [""; 0]);
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn the_checks_notice_somebody_who_says_everything_twice_to_the_marketplace(pool: PgPool) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let quiet = Quiet::set(&pool, Some(address.clone())).await;
+    let marketplace = quiet.scene.sandbox.clone();
+    let stutterer = tokio::spawn(stutter(listener, marketplace));
+    assert!(play(&quiet.scene, &quiet.plan, None).await.unseen.is_empty());
+    quiet.drained().await;
+    let mut connection = pool.acquire().await.expect("a connection").detach();
+    let broken = quiet.broken(&mut connection).await;
+    assert!(broken.contains(&Check::Ledger), "{broken:?}");
+
+    // A payment is booked twice, too, when it is told twice.
+    let active = quiet
+        .scene
+        .memory()
+        .await
+        .truth
+        .links
+        .into_iter()
+        .find(|link| link.link.activations > 0);
+    let active = active.expect("one was activated");
+    let before = quiet.breaches(&mut connection).await;
+    let body = serde_json::json!({
+        "salon_id": active.location_id, "application_id": active.application_id, "payment_sum": 50, "currency_iso": "USD",
+        "payment_date": "2026-11-01 10:00:00", "period_from": "2026-11-01 10:00:00", "period_to": "2026-12-01 10:00:00",
+    });
+    let answer = quiet
+        .scene
+        .http
+        .post(format!("{address}/marketplace/partner/payment"))
+        .header("Authorization", format!("Bearer {TOKEN}"))
+        .header("Accept", "application/vnd.api.v2+json")
+        .header("Content-Type", "application/json")
+        .body(body.to_string())
+        .send()
+        .await;
+    let status = answer.expect("an answer").status();
+    let after = quiet.breaches(&mut connection).await;
+    let paid_twice = after
+        .iter()
+        .filter(|breach| breach.what.contains("paid 2 times"))
+        .count();
+    assert_eq!((paid_twice, before == after), (1, false), "{status}: {after:?}");
+    stutterer.abort();
+    assert_eq!(quiet.scene.end().await, [""; 0]);
+}
+
+/// Hands each request on twice and answers with the first answer. One request a connection.
+async fn stutter(listener: TcpListener, marketplace: Sandbox) {
+    let to = marketplace.url().trim_start_matches("http://").to_owned();
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let to = to.clone();
+        tokio::spawn(async move {
+            let request = one_request(&mut stream).await?;
+            let answer = said(&to, &request).await?;
+            said(&to, &request).await?;
+            stream.write_all(&answer).await?;
+            stream.shutdown().await
+        });
+    }
+}
+
+/// Reads a request with its body, and asks for the end of the connection after its answer.
+async fn one_request(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut request = Vec::new();
+    loop {
+        let mut some = [0; 4096];
+        let read = stream.read(&mut some).await?;
+        request.extend_from_slice(&some[..read]);
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length")
+                    .then(|| value.trim().parse::<usize>().unwrap_or(0))
+            });
+            if body.len() >= length.unwrap_or(0) {
+                return Ok(text.replacen("\r\n", "\r\nconnection: close\r\n", 1).into_bytes());
+            }
+        }
+        if read == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+async fn said(to: &str, request: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(to).await?;
+    stream.write_all(request).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(answer)
+}

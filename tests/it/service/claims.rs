@@ -1,0 +1,109 @@
+//! A worker that looks for jobs in the very moment in which another one ends its own.
+
+use std::time::Duration;
+
+use bellhop::{
+    domain::action::{Action, Priority},
+    store::{
+        jobs::{self, Claimed, Hands, NewJob, Outcome, Settlement},
+        partitions,
+    },
+};
+use serde_json::{Value, json};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+
+use super::stage::place;
+
+/// Lets whoever is called `late` read the lanes no further than to its own idea of what is there, until the lock goes.
+const A_PAUSE: &str = "
+    create function pause() returns bool language plpgsql volatile as $$ begin
+        if current_setting('application_name') = 'late' then perform pg_advisory_xact_lock_shared(7); end if;
+        return true;
+    end $$;
+    alter table lanes rename to all_lanes;
+    create view lanes as select * from all_lanes where pause()";
+
+async fn claim(pool: &PgPool, worker: &str) -> Vec<Claimed> {
+    let hands = Hands {
+        worker,
+        lease: Duration::from_secs(600),
+        lowest: Priority::Unproven,
+        lanes: 10,
+        depth: 1,
+    };
+    jobs::claim(pool, hands).await.expect("claimed")
+}
+
+async fn finish(pool: &PgPool, job: &Claimed) {
+    let mut tx = pool.begin().await.expect("a transaction");
+    let done = Settlement {
+        job,
+        outcome: &Outcome::Done(json!({})),
+        exchanges: &Value::Array(Vec::new()),
+    };
+    assert_eq!(jobs::settle(&mut tx, &[done]).await.expect("settled"), [true]);
+    tx.commit().await.expect("committed");
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_claim_that_comes_while_a_job_ends_takes_no_lane_without_a_job_and_rewrites_no_attempt(pool: PgPool) {
+    partitions::ensure(&pool, 1).await.expect("partitions");
+    let action = Action::SetDiscount {
+        percent: rust_decimal::Decimal::TEN,
+    };
+    let job = NewJob {
+        place: place(1),
+        lane: "a",
+        priority: Priority::Rule,
+        action: &action,
+        step: None,
+        max_attempts: 3,
+    };
+    let mut tx = pool.begin().await.expect("a transaction");
+    jobs::enqueue(&mut tx, &[job.clone(), job]).await.expect("queued");
+    tx.commit().await.expect("committed");
+    sqlx::raw_sql(A_PAUSE).execute(&pool).await.expect("a pause");
+    let late = PgPoolOptions::new()
+        .connect_with((*pool.connect_options()).clone().application_name("late"))
+        .await
+        .expect("a pool");
+
+    let first = claim(&pool, "anna").await.remove(0);
+    // Its lease ends at once, so that others look at the lane.
+    sqlx::query("update all_lanes set leased_until = now() - interval '1 second'")
+        .execute(&pool)
+        .await
+        .expect("run out");
+    let mut holder = pool.acquire().await.expect("a connection");
+    sqlx::query("select pg_advisory_lock(7)")
+        .execute(&mut *holder)
+        .await
+        .expect("locked");
+    let claiming = tokio::spawn(async move { claim(&late, "boris").await });
+    let waits = "select count(*) from pg_stat_activity where application_name = 'late' and wait_event = 'advisory'
+        and datname = current_database()";
+    while sqlx::query_scalar::<_, i64>(waits)
+        .fetch_one(&pool)
+        .await
+        .expect("a count")
+        == 0
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    finish(&pool, &first).await;
+    sqlx::query("select pg_advisory_unlock(7)")
+        .execute(&mut *holder)
+        .await
+        .expect("unlocked");
+
+    // What boris sees first is the lane of before, with the job that ended meanwhile.
+    assert_eq!(claiming.await.expect("claimed").len(), 0);
+    let outcomes: Vec<Option<String>> = sqlx::query_scalar("select outcome from attempts")
+        .fetch_all(&pool)
+        .await
+        .expect("attempts");
+    assert_eq!(outcomes, [Some("done".to_owned())]);
+    let second = claim(&pool, "boris").await;
+    assert_eq!(second.len(), 1, "the lane is free for the next job");
+    finish(&pool, &second[0]).await;
+}
