@@ -28,6 +28,8 @@ COPY --from=build /bellhop /usr/local/bin/bellhop
 USER 10001
 WORKDIR /var/lib/bellhop
 ENV BELLHOP_CONFIG=/etc/bellhop/bellhop.toml
+# Deliveries wait here while the database is away. Mount a volume, or they go with the container.
+ENV BELLHOP_SPOOL__DIR=/var/lib/bellhop/spool
 # The public door, and the operator's. The latter listens inside the container only, until operator.listen is
 # 0.0.0.0:9090, which needs operator.token.
 EXPOSE 8080 9090

@@ -74,6 +74,16 @@ metrics! {
     group_commit_deliveries: Histogram = SIZES;
     /// Deliveries that wait to be written.
     intake_queued: IntGauge;
+    /// Deliveries that wait on this machine's disk for the database.
+    spool_events: IntGauge;
+    /// Bytes they take there.
+    spool_bytes: IntGauge;
+    /// Bytes they may take there; 0 without a spool.
+    spool_limit_bytes: IntGauge;
+    /// Age of the oldest of them.
+    spool_oldest_seconds: Gauge;
+    /// Files of the spool that could not be stored or read, and wait for people.
+    spool_set_aside_files: IntGauge;
     /// Events stored, by how they were learnt.
     events_total: IntCounterVec["application", "kind", "source"];
     /// Time from an event's becoming durable to its being judged.

@@ -17,12 +17,16 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use secrecy::SecretString;
 use tokio::sync::{Notify, watch};
+use tracing::warn;
 
 use self::served::Served;
 use crate::{
     config::{Config, SmtpTls, value::Secret},
     domain::ids::ApplicationId,
-    intake::{self, Intake},
+    intake::{
+        self, Intake,
+        spool::{self, Spool},
+    },
     metrics::Metrics,
     notify::{
         email::{Mailer, SmtpSettings, Tls},
@@ -76,7 +80,7 @@ impl App {
     ///
     /// # Errors
     /// When the rules have mistakes, a certificate store is missing, or the database's address is none.
-    pub fn build(config: Config, database_url: &str) -> Result<Self> {
+    pub fn build(config: Config, database_url: &str, spool: Option<Spool>) -> Result<Self> {
         let pool = store::connect(database_url, config.database.connections, DATABASE_PATIENCE)
             .context("database.url is no PostgreSQL address")?;
         let metrics = Metrics::new();
@@ -100,7 +104,7 @@ impl App {
         };
         Ok(Self {
             applications: served::all(&config)?,
-            intake: Intake::start(pool.clone(), settings, metrics.clone(), wake.processor.clone()),
+            intake: Intake::start(pool.clone(), spool, settings, metrics.clone(), wake.processor.clone()),
             mailer: mailer(&config)?,
             webhooks: WebhookSender::new(NOTIFY_TIMEOUT).map_err(|error| anyhow!("{error}"))?,
             unsigned: PerMinute::new(config.intake.unsigned_connects_per_minute),
@@ -123,6 +127,16 @@ impl App {
         self.applications.values()
     }
 
+    /// Closes the connections to the database. A server that hangs is not waited for.
+    pub async fn close(&self) {
+        if tokio::time::timeout(DATABASE_PATIENCE, self.pool.close())
+            .await
+            .is_err()
+        {
+            warn!("The connections to the database were left open: it does not answer");
+        }
+    }
+
     /// The key from which webhook addresses are made.
     pub fn hook_secret(&self) -> &str {
         self.config.security.hook_secret.as_ref().map_or("", Secret::expose)
@@ -136,6 +150,15 @@ impl App {
             .flatten()
             .map(Secret::expose)
     }
+}
+
+/// Where the spool of a configuration is; `None` when there is to be none.
+pub fn spool_place(config: &Config) -> Option<spool::Place> {
+    let folder = config.folder.join(&config.spool.dir);
+    config.spool.enabled.then(|| spool::Place {
+        folder: std::path::absolute(&folder).unwrap_or(folder),
+        limit: config.spool.limit,
+    })
 }
 
 fn mailer(config: &Config) -> Result<Option<Mailer>> {

@@ -11,6 +11,7 @@ use crate::{
     app::{
         App,
         line::{Failure, Line},
+        spool_place,
     },
     config::Config,
     domain::action::Priority,
@@ -39,6 +40,9 @@ impl Check {
         let shown = toml::to_string(&config)?;
         // The address is not used: building reads the rules and prepares the ways out, and asks nobody.
         let app = build(config.clone(), "postgres://nobody@localhost/nothing")?;
+        if let Some(place) = spool_place(&config) {
+            place.inspect().map_err(Misused::of)?;
+        }
         let rules = app.all_served().map(|served| {
             let rules = output::count(served.rules.rules().len(), "rule");
             format!("# application {} ({}): {rules}\n", served.id, served.config.name)
@@ -62,7 +66,7 @@ impl Check {
 }
 
 fn build(config: Config, url: &str) -> Result<App> {
-    App::build(config, url).map_err(|error| Misused(format!("{error:#}")).into())
+    App::build(config, url, None).map_err(|error| Misused(format!("{error:#}")).into())
 }
 
 async fn online(config: Config) -> Result<Findings> {

@@ -6,6 +6,7 @@ mod check;
 pub mod demo;
 mod erase;
 mod migrate;
+mod opening;
 mod output;
 mod reading;
 mod rules;

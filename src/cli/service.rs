@@ -3,14 +3,17 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use tracing::{info, warn};
 
-use super::Misused;
+use super::{
+    Misused,
+    opening::{Duty, Opening, Work},
+};
 use crate::{
-    app::App,
+    app::{self, App},
     config::{Config, value::Secret},
     embedded::{self, Embedded},
-    store::{self, PgPool, partitions, timers},
+    intake::spool::Spool,
+    store::{self, PgPool, timers},
     web::{self, End, Inherited, Listeners},
-    workers::{self, Workers},
 };
 
 /// The database of a configuration: the one it names, or a private cluster.
@@ -100,18 +103,32 @@ pub(super) fn data_dir(config: &Config) -> PathBuf {
 /// How long somebody waits for the database.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether the database answers and is new enough.
+/// Why a database cannot be used.
+pub(super) struct Unusable {
+    /// With the remedy.
+    pub(super) message: String,
+    /// Whether it may pass without anybody's correcting something here.
+    pub(super) passes: bool,
+}
+
+/// Whether the database answers and is new enough; a mistake of the user when not.
 pub(super) async fn reachable(pool: &PgPool) -> Result<()> {
-    let problem = match tokio::time::timeout(PATIENCE, store::ping(pool)).await {
+    usable(pool).await.map_err(|unusable| Misused(unusable.message).into())
+}
+
+/// Whether the database answers and is new enough.
+pub(super) async fn usable(pool: &PgPool) -> Result<(), Unusable> {
+    let (problem, passes) = match tokio::time::timeout(PATIENCE, store::ping(pool)).await {
         Ok(Ok(version)) if version < 150_000 => {
-            format!("PostgreSQL {} is too old. Remedy: 15 or newer", version / 10_000)
+            let problem = format!("PostgreSQL {} is too old. Remedy: 15 or newer", version / 10_000);
+            (problem, false)
         }
         Ok(Ok(_)) => return Ok(()),
-        Ok(Err(error)) => unreachable_because(&error),
-        Err(_) => format!(
-            "no answer within {} s. Remedy: correct the address, or open the way to it",
-            PATIENCE.as_secs()
-        ),
+        Ok(Err(error)) => (unreachable_because(&error), !store::is_misconfigured(&error)),
+        Err(_) => {
+            let problem = "no answer within 5 s. Remedy: correct the address, or open the way to it";
+            (problem.to_owned(), true)
+        }
     };
     let options = pool.connect_options();
     let name = options.get_database().unwrap_or(options.get_username());
@@ -119,7 +136,10 @@ pub(super) async fn reachable(pool: &PgPool) -> Result<()> {
         Some(folder) => folder.display().to_string(),
         None => format!("{}:{}", options.get_host(), options.get_port()),
     };
-    Err(Misused(format!("database `{name}` at {place}: {problem}")).into())
+    Err(Unusable {
+        message: format!("database `{name}` at {place}: {problem}"),
+        passes,
+    })
 }
 
 /// Why a database does not take us, and what to do about it, for the usual reasons.
@@ -149,12 +169,12 @@ pub struct Service {
     pub app: Arc<App>,
     /// Where it listens.
     pub listeners: Listeners,
-    /// `None` when this process only takes deliveries.
-    workers: Option<Workers>,
+    work: Work,
 }
 
 impl Service {
-    /// Starts a service on a database: migrations, partitions, listeners, workers.
+    /// Starts a service on a database: migrations, partitions, listeners, workers. With a spool it also
+    /// starts while the database is away: it takes deliveries, and begins to work when that is back.
     ///
     /// # Errors
     /// With a [`Misused`] when configuration, rules, database or addresses are not right.
@@ -167,15 +187,7 @@ impl Service {
     /// # Errors
     /// As [`Service::start`].
     pub async fn start_on(sockets: Inherited, config: Config, database_url: &str, migrate: bool) -> Result<Self> {
-        let app = Self::prepare(config, database_url, migrate).await?;
-        plan_moments(&app).await?;
-        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
-        let workers = Some(workers::start(&app));
-        Ok(Self {
-            app,
-            listeners,
-            workers,
-        })
+        Self::begin(sockets, config, database_url, Duty { migrate, work: true }).await
     }
 
     /// Starts what takes deliveries and nothing else. Other processes on the database judge them, do the jobs, and
@@ -184,23 +196,24 @@ impl Service {
     /// # Errors
     /// As [`Service::start`].
     pub async fn start_intake(sockets: Inherited, config: Config, database_url: &str, migrate: bool) -> Result<Self> {
-        let app = Self::prepare(config, database_url, migrate).await?;
-        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
-        Ok(Self {
-            app,
-            listeners,
-            workers: None,
-        })
+        Self::begin(sockets, config, database_url, Duty { migrate, work: false }).await
     }
 
-    async fn prepare(config: Config, database_url: &str, migrate: bool) -> Result<Arc<App>> {
-        let app = App::build(config, database_url).map_err(|error| Misused(format!("{error:#}")))?;
-        reachable(&app.pool).await?;
-        migrated(&app.pool, migrate).await?;
-        partitions::ensure(&app.pool, partitions::DAYS_AHEAD)
-            .await
-            .context("making partitions")?;
-        Ok(Arc::new(app))
+    async fn begin(sockets: Inherited, config: Config, database_url: &str, duty: Duty) -> Result<Self> {
+        let place = app::spool_place(&config);
+        let spool = place
+            .map(|place| Spool::open(&place))
+            .transpose()
+            .map_err(Misused::of)?;
+        let app = App::build(config, database_url, spool).map_err(|error| Misused(format!("{error:#}")))?;
+        let app = Arc::new(app);
+        let opening = Opening::begin(&app, duty).await?;
+        let listeners = web::listen(&app, sockets).map_err(|error| Misused(error.to_string()))?;
+        Ok(Self {
+            work: opening.work(&app),
+            app,
+            listeners,
+        })
     }
 
     /// Takes nothing new, finishes what was begun, and stops, within `server.shutdown_grace`.
@@ -221,24 +234,18 @@ impl Service {
             self.listeners.announce_end();
             tokio::time::sleep(delay).await;
             let rest = grace.saturating_sub(delay);
-            let work = async {
-                match self.workers {
-                    Some(workers) => workers.stop(rest).await,
-                    None => true,
-                }
-            };
-            let (finished, ()) = tokio::join!(work, self.listeners.stop(end, rest));
+            let (finished, ()) = tokio::join!(self.work.stop(rest), self.listeners.stop(end, rest));
             finished
         };
         match tokio::time::timeout(grace, finish).await {
             Ok(true) => info!("Everything that was begun is finished"),
             Ok(false) | Err(_) => warn!("Not everything was finished in time; jobs under way are started again later"),
         }
-        self.app.pool.close().await;
+        self.app.close().await;
     }
 }
 
-async fn migrated(pool: &PgPool, migrate: bool) -> Result<()> {
+pub(super) async fn migrated(pool: &PgPool, migrate: bool) -> Result<()> {
     if migrate {
         return store::migrate(pool).await.context("applying migrations");
     }
@@ -254,7 +261,7 @@ async fn migrated(pool: &PgPool, migrate: bool) -> Result<()> {
 }
 
 /// The rules may wait for other moments than those of the last start.
-async fn plan_moments(app: &App) -> Result<()> {
+pub(super) async fn plan_moments(app: &App) -> Result<()> {
     for served in app.all_served() {
         let max_late = i64::try_from(served.rules.max_late().as_secs()).unwrap_or(i64::MAX);
         timers::plan(&app.pool, served.id, None, &served.rules.moments(), max_late).await?;

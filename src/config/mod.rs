@@ -23,6 +23,7 @@ pub use self::{
     accounts::{Account, Activation, Application},
     sections::{
         ActivationClocks, Database, Intake, Jobs, Log, LogFormat, Operator, Retention, Security, Server, Smtp, SmtpTls,
+        Spool,
     },
 };
 use crate::domain::ids::ApplicationId;
@@ -46,6 +47,9 @@ pub struct Config {
     /// How deliveries are taken.
     #[serde(default)]
     pub intake: Intake,
+    /// Where deliveries wait for a database that is away.
+    #[serde(default)]
+    pub spool: Spool,
     /// How jobs are done.
     #[serde(default)]
     pub jobs: Jobs,

@@ -143,6 +143,29 @@ impl Default for Intake {
     }
 }
 
+/// Where deliveries wait for a database that is away.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spool {
+    /// Without one, such deliveries get 503.
+    pub enabled: bool,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Bytes of this process on the disk; more get 503.
+    #[serde(with = "value::bytes")]
+    pub limit: u64,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            dir: "bellhop-spool".into(),
+            limit: 256 * 1024 * 1024,
+        }
+    }
+}
+
 /// How jobs are done.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]

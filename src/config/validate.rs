@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use url::Url;
 
@@ -11,6 +11,7 @@ pub(super) fn check(config: &Config, notes: &mut Notes<'_>) {
     database(config, notes);
     hook_secret(config, notes);
     amounts(config, notes);
+    spool(config, notes);
     timings(config, notes);
     mail_and_log(config, notes);
     accounts(config, notes);
@@ -134,6 +135,21 @@ fn amounts(config: &Config, notes: &mut Notes<'_>) {
         notes.at(
             "database.connections",
             "database.connections must be at least 4: intake, workers and reading need one each",
+        );
+    }
+}
+
+/// That the disk has room is asked when the spool is opened.
+fn spool(config: &Config, notes: &mut Notes<'_>) {
+    let (spool, largest) = (&config.spool, config.server.body_limit as u64);
+    if spool.enabled && spool.limit / 16 < largest {
+        notes.at(
+            "spool.limit",
+            format!(
+                "spool.limit = \"{}\" is less than 16 bodies of server.body_limit = {largest}. \
+                 Remedy: a larger limit, or spool.enabled = false",
+                value::write_bytes(spool.limit)
+            ),
         );
     }
 }
@@ -269,11 +285,11 @@ fn accounts(config: &Config, notes: &mut Notes<'_>) {
                 "there is another account of this name. Remedy: another name".into(),
             );
         }
-        one_account(account, &mut wrong);
+        one_account(account, config.jobs.lease, &mut wrong);
     }
 }
 
-fn one_account(account: &Account, wrong: &mut impl FnMut(&str, String)) {
+fn one_account(account: &Account, lease: Duration, wrong: &mut impl FnMut(&str, String)) {
     if account.partner_token.is_none() && account.partner_token_file.is_none() {
         wrong(
             "partner_token",
@@ -312,6 +328,13 @@ fn one_account(account: &Account, wrong: &mut impl FnMut(&str, String)) {
     }
     if account.request_timeout.is_zero() || account.request_timeout > value::minutes(5) {
         wrong("request_timeout", "request_timeout must lie between 1ms and 5m".into());
+    } else if account.request_timeout >= lease {
+        wrong(
+            "request_timeout",
+            "request_timeout is not shorter than jobs.lease, so a request could be under way when another worker \
+             begins the same job. Remedy: shorten it, or lengthen jobs.lease"
+                .into(),
+        );
     }
 }
 

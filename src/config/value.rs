@@ -87,6 +87,47 @@ pub mod duration {
     }
 }
 
+const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+/// Writes a number of bytes in the largest unit that leaves no rest.
+pub fn write_bytes(bytes: u64) -> String {
+    let unit = UNITS
+        .iter()
+        .find(|(_, scale)| bytes > 0 && bytes.is_multiple_of(*scale));
+    unit.map_or_else(|| "0B".to_owned(), |(name, scale)| format!("{}{name}", bytes / scale))
+}
+
+/// Numbers of bytes as `"256MiB"`, `"1GiB"`.
+pub mod bytes {
+    use super::{Deserialize, Deserializer, Serializer, UNITS, de, write_bytes};
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn serialize<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&write_bytes(*bytes))
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When it is no number of bytes.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let scale = UNITS.iter().find(|(name, _)| *name == unit.trim_start());
+        scale
+            .and_then(|(_, scale)| number.parse::<u64>().ok()?.checked_mul(*scale))
+            .ok_or_else(|| {
+                de::Error::custom(format!(
+                    "`{text}` is no number of bytes: write a number and a unit, such as \"256MiB\" or \"1GiB\""
+                ))
+            })
+    }
+}
+
 /// Addresses to listen on: `"127.0.0.1:8080"`, `"[::]:8080"`.
 pub mod address {
     use std::net::SocketAddr;

@@ -1,16 +1,26 @@
 //! From a recognised delivery to a durable one. When `Intake::accept` says that a delivery is
 //! stored, it survives the loss of the process and of the machine; until then the sender is not told
-//! that it arrived.
+//! that it arrived. Durable means committed by the database, or, while that is away, flushed to this
+//! machine's disk.
 
 mod quarantine;
+mod shelf;
+/// Where deliveries wait for a database that is away.
+pub mod spool;
 mod writer;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::warn;
 
-use self::quarantine::Daily;
+use self::{
+    quarantine::Daily,
+    shelf::Shelf,
+    spool::{Content, Spool},
+    writer::{Statement, Writer},
+};
 use crate::{
     domain::{event::State, ids::ApplicationId},
     metrics::Metrics,
@@ -24,6 +34,7 @@ use crate::{
 /// A delivery in the queue, with the one who waits for it.
 struct Waiting {
     delivery: Delivery,
+    arrived_at: DateTime<Utc>,
     answer: oneshot::Sender<Result<Stored, Unavailable>>,
 }
 
@@ -76,27 +87,25 @@ pub struct Intake {
     metrics: Metrics,
     pool: PgPool,
     quarantine: Arc<Daily>,
+    spool: Option<Shelf>,
 }
 
 impl Intake {
-    /// Starts the writer. It stops when the last `Intake` is dropped and everything is written.
-    /// `wake` is notified after every commit.
-    pub fn start(pool: PgPool, settings: Settings, metrics: Metrics, wake: Arc<Notify>) -> Self {
+    /// Starts the writer. It stops when the last `Intake` is dropped and everything in the queue is
+    /// written. `wake` is notified after every commit.
+    pub fn start(pool: PgPool, spool: Option<Spool>, settings: Settings, metrics: Metrics, wake: Arc<Notify>) -> Self {
         let settings = Arc::new(settings);
+        let spool = spool.map(Shelf::new);
         let (queue, deliveries) = mpsc::channel(settings.queue);
-        tokio::spawn(writer::run(
-            pool.clone(),
-            Arc::clone(&settings),
-            metrics.clone(),
-            wake,
-            deliveries,
-        ));
+        let statement = Statement::new(pool.clone(), Arc::clone(&settings), metrics.clone());
+        tokio::spawn(Writer::new(statement, spool.clone(), wake).run(deliveries));
         Self {
             queue,
             quarantine: Arc::new(Daily::new(settings.quarantine_per_day)),
             settings,
             metrics,
             pool,
+            spool,
         }
     }
 
@@ -152,16 +161,34 @@ impl Intake {
         })
     }
 
+    /// What waits in the spool; `None` when there is none.
+    pub fn spooled(&self) -> Option<Content> {
+        self.spool.as_ref().map(Shelf::content)
+    }
+
+    /// Why the spool takes no deliveries.
+    pub fn spool_trouble(&self) -> Option<String> {
+        self.spool.as_ref().and_then(Shelf::trouble)
+    }
+
     async fn store_all(&self, deliveries: Vec<Delivery>) -> Result<Vec<Accepted>, Unavailable> {
         let mut answers: Vec<Option<oneshot::Receiver<_>>> = Vec::with_capacity(deliveries.len());
-        for delivery in deliveries {
+        let arrived_at = Utc::now();
+        for mut delivery in deliveries {
+            // Also where every arrival counts, this one counts once, when it is written again because
+            // nobody knows whether it was.
+            delivery.key.get_or_insert_with(arrival_key);
             let genuine = delivery.verdict == State::Received;
             if !genuine && !self.keeps(&delivery).await? {
                 answers.push(None);
                 continue;
             }
             let (answer, answered) = oneshot::channel();
-            let waiting = Waiting { delivery, answer };
+            let waiting = Waiting {
+                delivery,
+                arrived_at,
+                answer,
+            };
             // A full queue turns a request away at once, but not half of it: a long list waits for
             // room, so that one that is longer than the queue can be taken at all.
             if answers.iter().any(Option::is_some) {
@@ -184,4 +211,11 @@ impl Intake {
         }
         Ok(accepted)
     }
+}
+
+/// A key that no other delivery has.
+fn arrival_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    fastrand::fill(&mut key);
+    key
 }

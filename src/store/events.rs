@@ -1,5 +1,6 @@
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgTransaction};
 
@@ -27,7 +28,7 @@ pub struct Delivery {
     /// `Received`, `Rejected` or `Quarantined`.
     pub verdict: State,
     /// Why it was rejected or quarantined.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Cow<'static, str>>,
     /// The entity it is about.
     pub resource_id: Option<i64>,
     /// SHA-256 over application, location and body.
@@ -38,6 +39,8 @@ pub struct Delivery {
     pub headers: Value,
     /// The body as received, tokens removed.
     pub body: Vec<u8>,
+    /// When it arrived, when that was earlier than its being stored; `None` stands for now.
+    pub arrived_at: Option<DateTime<Utc>>,
 }
 
 /// What storing a delivery came to.
@@ -51,7 +54,9 @@ pub enum Stored {
 
 /// Stores a batch in one statement and one commit: sameness key, event and inbox row. The keys
 /// inside a batch must differ. Returns for each delivery whether it was fresh. Events get their
-/// numbers in the order of the batch.
+/// numbers in the order of the batch. What arrived earlier happened at its arrival and is the same as
+/// what was seen within `window_seconds` before that; it is received now all the same, because days of
+/// events are filed by that.
 ///
 /// # Errors
 /// When the batch could not be committed. Nothing of it is stored then.
@@ -65,28 +70,30 @@ pub async fn store(
     let kinds: Vec<String> = batch.iter().map(|d| d.kind.to_string()).collect();
     let sources: Vec<&str> = batch.iter().map(|d| d.source.as_str()).collect();
     let verdicts: Vec<&str> = batch.iter().map(|d| d.verdict.as_str()).collect();
-    let reasons: Vec<Option<&str>> = batch.iter().map(|d| d.reason).collect();
+    let reasons: Vec<Option<&str>> = batch.iter().map(|d| d.reason.as_deref()).collect();
     let digests: Vec<&[u8]> = batch.iter().map(|d| d.digest.as_slice()).collect();
     let facts: Vec<Option<Value>> = batch.iter().map(|d| d.fact.as_ref().map(fact_json)).collect();
     let headers: Vec<&Value> = batch.iter().map(|d| &d.headers).collect();
     let bodies: Vec<&[u8]> = batch.iter().map(|d| d.body.as_slice()).collect();
+    let arrivals: Vec<Option<DateTime<Utc>>> = batch.iter().map(|d| d.arrived_at).collect();
     // The keys are written in their own order, so that two processes with the same deliveries cannot
     // wait for each other. The bodies pass through no common table expression: it would copy them.
     let fresh = sqlx::query_scalar!(
         r#"
         with fresh as (
-            insert into delivery_keys as known (key)
-            select key from unnest($1::bytea[]) as k(key) where key is not null order by key
+            insert into delivery_keys as known (key, seen_at)
+            select key, least(arrived_at, now()) from unnest($1::bytea[], $15::timestamptz[]) as k(key, arrived_at)
+            where key is not null order by key
             on conflict (key) do update set seen_at = excluded.seen_at
-                where known.seen_at < now() - make_interval(secs => $13)
+                where known.seen_at < excluded.seen_at - make_interval(secs => $13)
             returning key
         ), stored as (
-            insert into events (application_id, location_id, kind, source, verdict, reason, resource_id, digest, fact, headers, body)
-            select application_id, location_id, kind, source, verdict, reason, resource_id, digest, fact, headers, body
+            insert into events (application_id, location_id, kind, source, verdict, reason, resource_id, occurred_at, digest, fact, headers, body)
+            select application_id, location_id, kind, source, verdict, reason, resource_id, least(arrived_at, now()), digest, fact, headers, body
             from unnest(
                 $1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
-                $9::bytea[], $10::jsonb[], $11::jsonb[], $12::bytea[]
-            ) as t(key, application_id, location_id, kind, source, verdict, reason, resource_id, digest, fact, headers, body)
+                $9::bytea[], $10::jsonb[], $11::jsonb[], $12::bytea[], $15::timestamptz[]
+            ) as t(key, application_id, location_id, kind, source, verdict, reason, resource_id, digest, fact, headers, body, arrived_at)
             where key is null or key in (select key from fresh)
             returning id, received_at, application_id, location_id, verdict
         ), queued as (
@@ -110,6 +117,7 @@ pub async fn store(
         &bodies as &[&[u8]],
         window_seconds as f64,
         i64::from(SHARDS),
+        &arrivals as &[Option<DateTime<Utc>>],
     )
     .fetch_all(connection)
     .await?;

@@ -51,6 +51,14 @@ pub use sqlx::{Error, PgConnection, PgPool, PgTransaction, Result, migrate::Migr
 /// All migrations, oldest first.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
+/// What each connection asks the server for, so that nothing waits without an end. No
+/// statement of ours takes a minute unless something is wrong; a lock that is held for ten seconds is
+/// better asked for again; and a process that stopped in the middle of a transaction must not keep the
+/// others from its rows. (By `set` and not when connecting: poolers in between refuse it there.)
+const BOUNDS: &str = "set statement_timeout = '60s'; set lock_timeout = '10s'; \
+    set idle_in_transaction_session_timeout = '60s'; set tcp_keepalives_idle = 30; \
+    set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3";
+
 /// A pool on the database of `url`, which is connected to lazily: [`ping`] proves it.
 ///
 /// # Errors
@@ -60,6 +68,9 @@ pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<
     Ok(PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(patience)
+        .after_connect(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql(BOUNDS).execute(connection).await.map(|_| ()) })
+        })
         .connect_lazy_with(options))
 }
 
@@ -68,22 +79,27 @@ pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<
 /// # Errors
 /// When the database does not answer.
 pub async fn connect_alone(pool: &PgPool) -> sqlx::Result<PgConnection> {
-    pool.connect_options().connect().await
+    let mut connection = pool.connect_options().connect().await?;
+    sqlx::raw_sql(BOUNDS).execute(&mut connection).await?;
+    Ok(connection)
 }
 
-/// Whether nothing is wrong with what was tried: the database was away, or two transactions stood in
-/// each other's way and this one was chosen to give in.
+/// Whether nothing is wrong with what was tried: the database was away, would not write, or two
+/// transactions stood in each other's way and this one was chosen to give in.
 pub fn is_transient(error: &Error) -> bool {
     match error {
-        Error::Database(error) => {
-            let code = error.code();
-            // Deadlock, serialization failure, a lock that was not given in time, a server that stops
-            // or starts; and a day without partitions, which are made soon.
-            matches!(
-                code.as_deref(),
-                Some("40P01" | "40001" | "55P03" | "57P01" | "57P02" | "57P03")
-            ) || partitions::is_missing_in(error.as_ref())
-        }
+        Error::Database(error) => error.code().is_some_and(|code| {
+            // Connections; rollbacks such as deadlocks; no disk, memory or connections left; the
+            // operator, who also means timeouts of statements; the system.
+            let class = ["08", "40", "53", "57", "58"]
+                .iter()
+                .any(|class| code.starts_with(class));
+            // Read-only after a fail-over; transactions that took too long; locks that were not given in time.
+            class
+                || matches!(code.as_ref(), "25006" | "25P03" | "25P04" | "55P03")
+                // A day without partitions, which are made soon.
+                || partitions::is_missing_in(error.as_ref())
+        }),
         Error::Io(_)
         | Error::Tls(_)
         | Error::Protocol(_)
@@ -92,6 +108,30 @@ pub fn is_transient(error: &Error) -> bool {
         | Error::WorkerCrashed
         | Error::BeginFailed => true,
         // The enum of the library may grow; what is left are mistakes in a query or in its data.
+        _ => false,
+    }
+}
+
+/// Whether the database answers, and will not have this data, however often it is asked. Anything
+/// else may be mended on its side: also a schema that is not there, or a day without a partition.
+pub fn refuses_data(error: &Error) -> bool {
+    match error {
+        Error::Database(error) => error.code().is_some_and(|code| {
+            // Data; uniqueness and the like, but no partition is a failed check; limits of the program.
+            ["21", "22", "23", "54"].iter().any(|class| code.starts_with(class)) && code != "23514"
+        }),
+        Error::Encode(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether somebody has to correct the address, the database or this server: waiting does not help.
+pub fn is_misconfigured(error: &Error) -> bool {
+    match error {
+        Error::Configuration(_) | Error::InvalidArgument(_) => true,
+        Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.starts_with("28") || matches!(code.as_ref(), "3D000" | "42501")),
         _ => false,
     }
 }
@@ -155,7 +195,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
 async fn migrate_once(migrator: &Migrator, pool: &PgPool) -> Result<(), MigrateError> {
     let mut connection = pool.connect_options().connect().await?;
     sqlx::raw_sql(MIGRATION_LOCK).execute(&mut connection).await?;
-    migrator.run(&mut connection).await?;
+    migrator.run_direct(None, &mut connection, false).await?;
     connection.close().await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ pub mod scheduler;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -31,6 +31,10 @@ pub enum Step {
     /// No.
     Idle,
 }
+
+/// The server ends a statement after a minute. A step that takes longer than this waits for a
+/// connection whose other end is gone without a word.
+const STEP_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// The names of the workers, as in metrics.
 pub const NAMES: [&str; 4] = ["processor", "executor", "scheduler", "pruner"];
@@ -93,7 +97,9 @@ async fn drive(
     step: impl AsyncFn(&App) -> Result<Step>,
 ) {
     while !*stopped.borrow() {
-        let pause = match step(&app).await {
+        let stepped = tokio::time::timeout(STEP_LIMIT, step(&app)).await;
+        let stepped = stepped.unwrap_or_else(|_| Err(anyhow!("the database did not answer within {STEP_LIMIT:?}")));
+        let pause = match stepped {
             Ok(found) => {
                 app.metrics.stepped(name);
                 (found == Step::Idle).then_some(rest.1)

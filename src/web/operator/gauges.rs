@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
+use chrono::Utc;
 use tracing::warn;
 
 use crate::{
@@ -31,9 +32,29 @@ pub(super) async fn metrics(app: web::Data<App>) -> HttpResponse {
     pool.with_label_values(&["used"]).set(i64::from(app.pool.size()) - idle);
     pool.with_label_values(&["limit"])
         .set(i64::from(app.config.database.connections));
+    show_spool(&app);
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(app.metrics.render())
+}
+
+/// Without a spool all of it reads zero.
+fn show_spool(app: &App) {
+    let (metrics, content) = (&app.metrics, app.intake.spooled().unwrap_or_default());
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let age = content
+        .oldest
+        .map_or(0.0, |oldest| (Utc::now() - oldest).as_seconds_f64());
+    metrics.spool_events.set(number(content.events));
+    metrics.spool_bytes.set(number(content.bytes));
+    metrics.spool_oldest_seconds.set(age.max(0.0));
+    metrics.spool_set_aside_files.set(number(content.set_aside));
+    let limit = if app.config.spool.enabled {
+        app.config.spool.limit
+    } else {
+        0
+    };
+    metrics.spool_limit_bytes.set(number(limit));
 }
 
 /// Every label is listed, so that what is empty reads zero.

@@ -23,6 +23,7 @@ pub(super) async fn ready(app: web::Data<App>, request: HttpRequest) -> HttpResp
     if request.conn_data::<Ticket>().is_some_and(Ticket::closing) {
         reasons.push("this process was asked to end".to_owned());
     }
+    spool(&app, &mut reasons);
     if reasons.is_empty() {
         HttpResponse::Ok().json(json!({"ready": true}))
     } else {
@@ -44,6 +45,19 @@ async fn reasons(app: &App) -> Vec<String> {
         }
     }
     reasons
+}
+
+/// A spool that is being emptied is no reason; one that waits for the database tells what is in it.
+fn spool(app: &App, reasons: &mut Vec<String>) {
+    if let Some(why) = app.intake.spool_trouble() {
+        reasons.push(format!("spool: it takes no deliveries: {why}"));
+    }
+    let waiting = app.intake.spooled().map_or(0, |content| content.events);
+    if waiting > 0 && !reasons.is_empty() {
+        reasons.push(format!(
+            "spool: {waiting} deliveries wait on this machine's disk for the database"
+        ));
+    }
 }
 
 async fn database(app: &App) -> Vec<String> {

@@ -86,7 +86,7 @@ fn delivery(application_id: ApplicationId, location: LocationId, redirect: &Redi
         kind: Kind::ConnectOpened,
         source: Source::Connect,
         verdict: if forged { State::Rejected } else { State::Received },
-        reason: forged.then_some("user_data_sign does not match"),
+        reason: forged.then_some("user_data_sign does not match".into()),
         resource_id: None,
         digest,
         fact: (!forged).then_some(Fact::ConnectOpened {
@@ -94,6 +94,7 @@ fn delivery(application_id: ApplicationId, location: LocationId, redirect: &Redi
         }),
         headers: json!({}),
         body,
+        arrived_at: None,
     }
 }
 

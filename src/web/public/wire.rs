@@ -308,12 +308,13 @@ fn delivery(door: &Door<'_>, reading: Reading, body: Cow<'_, [u8]>) -> Delivery 
         kind: reading.kind,
         source: reading.source,
         verdict,
-        reason,
+        reason: reason.map(Cow::Borrowed),
         resource_id: reading.resource_id,
         digest,
         fact,
         headers: door.headers.clone(),
         body: body.into_owned(),
+        arrived_at: None,
     }
 }
 

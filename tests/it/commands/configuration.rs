@@ -139,9 +139,11 @@ continue_url = "app.example.com"
             "bellhop.toml:14:1: activation.safe is later than activation.limit",
             "bellhop.toml:18:1: smtp.user is set and smtp.password is not",
             "bellhop.toml:20:1: log.filter = \"info,bellhop=loud\" is no filter: error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5",
+            "bellhop.toml:21:1: account `main`: request_timeout is not shorter than jobs.lease, so a request could be under way when another worker begins the same job",
             "bellhop.toml:25:1: account `main`: there is another account of this name",
             "bellhop.toml:26:1: account `main`: partner_token is shorter than 8 characters: it cannot be real",
             "bellhop.toml:27:1: account `main`: requests_per_minute must be at least 1",
+            "bellhop.toml:24:1: account `main`: request_timeout is not shorter than jobs.lease, so a request could be under way when another worker begins the same job",
             "bellhop.toml:30:1: application 18289: there is no account `mian`",
             "bellhop.toml:32:1: application 18289: continue_url = \"app.example.com\" is no web address",
         ]
@@ -281,6 +283,7 @@ async fn check_shows_what_is_in_effect_and_no_secret() {
     let environment = [
         ("BELLHOP_SECURITY__HOOK_SECRET_PREVIOUS", "secret-of-the-hooks-0000"),
         ("BELLHOP_JOBS__BACKOFF_LIMIT", "30m"),
+        ("BELLHOP_JOBS__LEASE", "2m"),
     ];
     let shown = desk.run_with(&["check"], &environment).await;
     assert_eq!((shown.code, shown.err.as_str()), (0, ""));

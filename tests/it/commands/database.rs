@@ -24,6 +24,8 @@ pub(super) fn url(pool: &PgPool) -> String {
 #[tokio::test]
 async fn a_database_that_does_not_answer_is_told_with_its_address_and_the_reason() {
     let desk = Desk::new();
+    // With a spool `serve` waits for it.
+    desk.change("[database]", "[spool]\nenabled = false\n[database]");
     for args in LOOKERS {
         assert_eq!(
             desk.refused(args).await,

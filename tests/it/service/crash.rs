@@ -87,7 +87,7 @@ impl Scene {
             [jobs]
             poll = "20ms"
             backoff = "50ms"
-            lease = "3s"
+            lease = "20s"
             [[account]]
             name = "main"
             partner_token = "{TOKEN}"

@@ -83,6 +83,14 @@ async fn a_marketplace_that_does_not_answer_is_left_alone_and_costs_no_attempts(
                 .contains("bellhop_circuit_state{account=\"main\"} 1")
         })
         .await;
+    stage
+        .until("somebody has to wait for it", async || {
+            outcomes(&stage.pool, "activate")
+                .await
+                .iter()
+                .any(|outcome| outcome == "snooze")
+        })
+        .await;
     stage.sandbox.clear_faults().await;
     stage
         .until("everything is done all the same", async || {

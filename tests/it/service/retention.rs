@@ -50,6 +50,7 @@ fn delivery(number: i64) -> Delivery {
         fact: None,
         headers: json!({}),
         body: b"{}".to_vec(),
+        arrived_at: None,
     }
 }
 

@@ -24,8 +24,16 @@ fn door(key: Key, location: Option<i64>) -> Door<'static> {
 fn verdicts(door: &Door<'_>, body: &str) -> Vec<(String, &'static str)> {
     recognise(door, body.as_bytes())
         .into_iter()
-        .map(|d| (format!("{} {}", d.kind, d.verdict), d.reason.unwrap_or("")))
+        .map(|d| (format!("{} {}", d.kind, d.verdict), reason(&d)))
         .collect()
+}
+
+fn reason(delivery: &Delivery) -> &'static str {
+    match &delivery.reason {
+        Some(Cow::Borrowed(reason)) => reason,
+        Some(Cow::Owned(reason)) => panic!("made up: {reason}"),
+        None => "",
+    }
 }
 
 #[test]

@@ -102,11 +102,14 @@ async fn what_is_not_genuine_is_kept_only_up_to_the_bound_of_a_day(pool: PgPool)
 }
 
 #[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
-async fn without_the_database_everything_is_answered_503_in_time_and_nothing_is_lost_or_doubled(pool: PgPool) {
-    let edits = [(
-        "public_url = \"http://127.0.0.1:1\"",
-        "public_url = \"http://127.0.0.1:1\"\nack_deadline = \"300ms\"",
-    )];
+async fn without_database_and_spool_everything_is_answered_503_in_time_and_nothing_is_lost_or_doubled(pool: PgPool) {
+    let edits = [
+        (
+            "public_url = \"http://127.0.0.1:1\"",
+            "public_url = \"http://127.0.0.1:1\"\nack_deadline = \"300ms\"",
+        ),
+        ("[operator]", "[spool]\nenabled = false\n[operator]"),
+    ];
     let stage = Stage::set_edited(pool, "", |_| {}, &edits).await;
     stage.connected(&[5]).await;
     let connect = stage.url(&format!("apps/{APP}/connect?salon_id=6"));
