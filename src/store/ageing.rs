@@ -11,7 +11,17 @@ use sqlx::PgPool;
 /// # Errors
 /// When the database does not answer.
 pub async fn age(pool: &PgPool, seconds: i64) -> sqlx::Result<()> {
-    let by = seconds as f64;
+    // It takes every row there is, in another order than the workers take theirs.
+    for _ in 0..10 {
+        match age_once(pool, seconds as f64).await {
+            Err(error) if super::is_transient(&error) => {}
+            aged => return aged,
+        }
+    }
+    age_once(pool, seconds as f64).await
+}
+
+async fn age_once(pool: &PgPool, by: f64) -> sqlx::Result<()> {
     let mut tx = pool.begin().await?;
     sqlx::query!(
         "update installations set status_since = status_since - make_interval(secs => $1),

@@ -44,6 +44,10 @@ struct Model {
 /// What a worker meets.
 fn outcome(random: &mut fastrand::Rng, job: &Claimed) -> Outcome {
     let after = Duration::ZERO;
+    if job.attempt > job.max_attempts {
+        // Its workers were gone each time; the executor begins it no more.
+        return Outcome::Discard("given up".to_owned());
+    }
     match random.u8(0..10) {
         0 | 1 if job.attempt < job.max_attempts => Outcome::Retry {
             after,
@@ -245,7 +249,7 @@ impl Model {
         }
         let odd: Vec<String> = sqlx::query_scalar(
             "select format('attempt %s of job %s: %s', attempt, job_id, outcome) from attempts a join finished_jobs f on f.id = a.job_id
-                where a.outcome is null or a.attempt > f.attempts or f.attempts > f.max_attempts
+                where a.outcome is null or a.attempt > f.attempts or (a.attempt > f.max_attempts and a.outcome in ('done', 'retry'))
              union all select format('%s attempts of job %s are not told', f.attempts, f.id) from finished_jobs f
                 where f.attempts <> (select count(*) from attempts where job_id = f.id)
              union all select format('job %s was done %s times', job_id, count(*)) from attempts

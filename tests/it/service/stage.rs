@@ -147,8 +147,11 @@ impl Stage {
         self.connect(locations).await;
         self.settled().await;
         for location in locations {
-            assert_eq!(self.status(*location).await, "active", "location {location}");
+            // A try that failed may wait for the next one.
+            self.until("it is active", async || self.status(*location).await == "active")
+                .await;
         }
+        self.settled().await;
     }
 
     /// Sends bytes to a public address; the status and the body of the answer.
