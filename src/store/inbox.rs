@@ -1,10 +1,9 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgPool, PgTransaction};
 
-use super::events::SHARDS;
 use crate::domain::{
     event::{Fact, Kind, Source, State},
     ids::{ApplicationId, EventId, FiringId, LocationId, Place},
@@ -37,60 +36,103 @@ pub struct Waiting {
     pub body: Option<Vec<u8>>,
 }
 
-/// The shards that have events to judge.
+/// A shard of the inbox, and where to begin in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Shard {
+    /// Which.
+    pub number: i16,
+    /// Events up to this number are not looked for.
+    pub after: i64,
+}
+
+/// What was taken out of the inbox for judging.
+#[derive(Debug)]
+pub struct Taken {
+    /// The events, in the order of their numbers.
+    pub waiting: Vec<Waiting>,
+    /// The highest number taken of each shard; all lower ones that could be seen are among them.
+    pub reached: Vec<(i16, i64)>,
+}
+
+/// The shards that have events to judge. `floors` tells for each shard where to begin.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn shards_with_work(pool: &PgPool) -> sqlx::Result<Vec<i16>> {
-    sqlx::query_scalar!(
-        r#"select n::smallint as "shard!" from generate_series(0, $1::int - 1) n
-           where exists (select from inbox where shard = n::smallint)"#,
-        i32::from(SHARDS)
+pub async fn shards_with_work(pool: &PgPool, floors: &[i64]) -> sqlx::Result<Vec<Shard>> {
+    sqlx::query_as!(
+        Shard,
+        r#"select (n - 1)::smallint as "number!", floor as "after!" from unnest($1::bigint[]) with ordinality as f(floor, n)
+           where exists (select from inbox where shard = (n - 1)::smallint and event_id > floor)"#,
+        floors
     )
     .fetch_all(pool)
     .await
 }
 
 /// Takes those of the shards that no other processor has, for this transaction, and reads the oldest
-/// events of each without their bodies, at most so many of a shard. In the order of their numbers.
+/// events of each without their bodies, at most so many of a shard.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn take(tx: &mut PgTransaction<'_>, shards: &[i16], limit: i64) -> sqlx::Result<Vec<Waiting>> {
+pub async fn take(tx: &mut PgTransaction<'_>, shards: &[Shard], limit: i64) -> sqlx::Result<Taken> {
     /// Any number that other users of the database do not take; the shard is the second half.
     const LOCK: i32 = 0x6265_6c6c;
+    let numbers: Vec<i16> = shards.iter().map(|shard| shard.number).collect();
+    let floors: Vec<i64> = shards.iter().map(|shard| shard.after).collect();
     // A statement of its own, so that the next one sees what the last owner has committed.
     let ours = sqlx::query_scalar!(
-        r#"select shard as "shard!" from unnest($2::smallint[]) as shard where pg_try_advisory_xact_lock($1, shard)"#,
+        r#"select pg_try_advisory_xact_lock($1, shard) as "ours!" from unnest($2::smallint[]) with ordinality as s(shard, n) order by n"#,
         LOCK,
-        shards
+        &numbers
     )
     .fetch_all(&mut **tx)
     .await?;
-    if ours.is_empty() {
-        return Ok(Vec::new());
-    }
     // `offset 0` keeps it at one look-up in the primary key for each event, whatever the planner
     // believes of tables that grow and shrink all the time.
-    let rows = sqlx::query_as!(
-        Row,
+    let rows = sqlx::query!(
         r#"
         select e.id as "id!", e.received_at as "received_at!", e.application_id as "application_id!", e.location_id,
                e.kind as "kind!", e.source as "source!", e.occurred_at as "occurred_at!", e.resource_id, e.digest,
-               e.fact, null::bytea as body
-        from unnest($1::smallint[]) as s(shard)
-        cross join lateral (select * from inbox where shard = s.shard order by event_id limit $2) i
+               e.fact, s.shard as "shard!"
+        from unnest($1::smallint[], $3::bigint[], $4::boolean[]) as s(shard, floor, ours)
+        cross join lateral (
+            select * from inbox where s.ours and shard = s.shard and event_id > s.floor order by event_id limit $2
+        ) i
         cross join lateral (
             select * from events where id = i.event_id and received_at = i.received_at offset 0
         ) e
         order by e.id
         "#,
-        &ours,
-        limit
+        &numbers,
+        limit,
+        &floors,
+        &ours
     )
     .fetch_all(&mut **tx)
     .await?;
-    Ok(rows.into_iter().map(Waiting::from).collect())
+    let mut reached: BTreeMap<i16, i64> = BTreeMap::new();
+    for row in &rows {
+        reached.insert(row.shard, row.id);
+    }
+    let waiting = rows.into_iter().map(|row| {
+        Waiting::from(Row {
+            id: row.id,
+            received_at: row.received_at,
+            application_id: row.application_id,
+            location_id: row.location_id,
+            kind: row.kind,
+            source: row.source,
+            occurred_at: row.occurred_at,
+            resource_id: row.resource_id,
+            digest: row.digest,
+            fact: row.fact,
+            body: None,
+        })
+    });
+    Ok(Taken {
+        waiting: waiting.collect(),
+        reached: reached.into_iter().collect(),
+    })
 }
 
 /// Reads the bodies of events that [`take`] gave.

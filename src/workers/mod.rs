@@ -50,12 +50,13 @@ pub fn start(app: &Arc<App>) -> Workers {
     let stopped = app.stopping.subscribe();
     let mut tasks = JoinSet::new();
     let poll = app.config.jobs.poll;
+    let judging = processor::Processor::default();
     tasks.spawn(drive(
         Arc::clone(app),
         "processor",
         Rest(app.wake.processor.clone(), poll),
         stopped.clone(),
-        processor::step,
+        async move |app: &App| judging.step(app).await,
     ));
     tasks.spawn(drive(
         Arc::clone(app),
