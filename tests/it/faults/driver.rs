@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::{
-    cluster::Cluster,
+    cluster::{Cluster, Manner},
     plan::{Act, Life, Plan, Request},
     scene::Scene,
     troubles::Trouble,
@@ -54,12 +54,15 @@ pub(crate) async fn play(scene: &Scene, plan: &Plan, cluster: Option<&Cluster>) 
     });
     tokio::join!(join_all(requests), join_all(lives), join_all(troubles));
     let mut played = played.into_inner().expect("whole");
+    // Much of what came waits for the marketplace, whose bad days go on for a while.
+    sleep(plan.lull).await;
     // What was ordered of the marketplace and met no call did not happen.
     for fault in scene.sandbox.faults().await {
         let times = u64::from(fault.times.unwrap_or(1));
         let hits = played.injected.entry(Trouble::Marketplace(fault).name()).or_default();
         *hits = hits.saturating_sub(times);
     }
+    scene.sandbox.clear_faults().await;
     played.injected.retain(|_, hits| *hits > 0);
     played
 }
@@ -163,6 +166,20 @@ async fn strike(scene: &Scene, trouble: &Trouble, cluster: Option<&Cluster>) -> 
                 Trouble::Postgres(manner, away) => cluster.restart(*manner, *away).await,
                 Trouble::Hang(time) => cluster.hang(*time).await,
                 Trouble::Exhaust(time) => cluster.exhaust(*time).await,
+                Trouble::AwayAndKill(which, time) => {
+                    let kill = async {
+                        sleep(time.mul_f64(0.6)).await;
+                        scene.processes[*which].signal("-KILL").await;
+                    };
+                    tokio::join!(cluster.restart(Manner::Immediate, *time), kill);
+                    sleep(Duration::from_millis(150)).await;
+                    scene.processes[*which].signal("-KILL").await;
+                }
+                Trouble::NoRoom(which, time, bytes) => {
+                    scene.processes[*which].bound_files(Some(*bytes)).await;
+                    cluster.restart(Manner::Immediate, *time).await;
+                    scene.processes[*which].bound_files(None).await;
+                }
                 Trouble::ReadOnly(time) => cluster.read_only(*time).await,
                 Trouble::DiskFull(time) => cluster.disk_full(&scene.pool, *time).await,
                 Trouble::CrashBackend => cluster.crash_a_backend().await,

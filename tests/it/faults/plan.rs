@@ -41,11 +41,23 @@ pub(crate) struct Plan {
     pub(crate) clocks: Vec<i64>,
     /// What may be asked of the marketplace.
     pub(crate) limits: Limits,
+    /// Where Bellhop keeps deliveries while the database is away.
+    pub(crate) spool: Spool,
     pub(crate) requests: Vec<Request>,
     pub(crate) lives: Vec<Life>,
     pub(crate) faults: Vec<(Duration, Trouble)>,
+    /// So long after the last request and the last blow the marketplace has bad days.
+    pub(crate) lull: Duration,
     /// At the end so much time passes at once, and Bellhop dies while it does.
     pub(crate) passes: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spool {
+    /// One folder for all processes.
+    pub(crate) shared: bool,
+    /// It is soon full.
+    pub(crate) small: bool,
 }
 
 /// One HTTP request of the marketplace.
@@ -108,6 +120,11 @@ impl Plan {
         plan.seed = seed;
         plan.limits = if real { REAL } else { WIDE };
         plan.clocks = clocks(&mut rng);
+        plan.spool = Spool {
+            shared: rng.bool(),
+            small: rng.u8(..3) == 0,
+        };
+        plan.lull = scale.length / 5;
         plan.faults = troubles(&mut rng, scale, plan.clocks.len());
         plan.passes = (rng.u8(..3) == 0).then_some(Duration::from_secs(16 * 24 * 60 * 60));
         plan
@@ -122,9 +139,11 @@ impl Plan {
             seed: 0,
             clocks: vec![0],
             limits: WIDE,
+            spool: Spool::default(),
             requests: requests(rng, scale, &places),
             lives: places.iter().map(|place| life(rng, scale, *place)).collect(),
             faults: Vec::new(),
+            lull: Duration::ZERO,
             passes: None,
         }
     }

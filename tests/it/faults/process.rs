@@ -90,6 +90,17 @@ impl Process {
         pid != 0
     }
 
+    /// Its files get no longer than this, as on a disk that is full; without a number they do again.
+    pub(crate) async fn bound_files(&self, bytes: Option<u64>) {
+        let pid = self.shared.pid.load(Ordering::SeqCst);
+        let bytes = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let mut prlimit = Command::new("prlimit");
+        prlimit
+            .args([format!("--pid={pid}"), format!("--fsize={bytes}:")])
+            .stderr(Stdio::null());
+        let _ = prlimit.status().await;
+    }
+
     /// Whether it says that it is ready.
     pub(crate) async fn is_ready(&self, http: &reqwest::Client) -> bool {
         let url = format!("http://127.0.0.1:{}/readyz", self.operator);
@@ -129,9 +140,11 @@ fn spawn(shared: &Shared) -> Child {
         .append(true)
         .open(shared.folder.join("log"))
         .expect("a log");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bellhop"));
+    // A file that may not get larger is an error for it, not its end.
+    let mut command = Command::new("sh");
     command
-        .args(["serve", "--config"])
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .args([env!("CARGO_BIN_EXE_bellhop"), "serve", "--config"])
         .arg(shared.folder.join("bellhop.toml"));
     if shared.clock != 0 {
         command

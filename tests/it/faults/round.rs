@@ -27,6 +27,7 @@ pub(crate) struct Round {
     pub(crate) unacknowledged: u64,
     pub(crate) repeated: u64,
     pub(crate) events: u64,
+    pub(crate) spooled: u64,
     pub(crate) firings: u64,
     pub(crate) calls: u64,
     pub(crate) breaches: Vec<Breach>,
@@ -48,7 +49,6 @@ pub(crate) async fn run(plan: &Plan, cluster: &Cluster, patience: Duration) -> R
         injected: played.injected,
         ..Round::default()
     };
-    scene.sandbox.clear_faults().await;
     if !scene.ready(patience).await {
         round
             .breaches
@@ -83,6 +83,13 @@ fn left(what: String) -> Breach {
 /// First what is certain without asking anybody; then everything, after Bellhop was made to look where it cannot know.
 async fn settle_accounts(scene: &Scene, plan: &Plan, round: &mut Round, patience: Duration) {
     let mut connection = scene.pool.acquire().await.expect("a connection").detach();
+    // Before dates are moved: what came in later than it arrived.
+    let late = "select count(*) from events where occurred_at < received_at and source in ('webhook', 'callback')";
+    let spooled: i64 = sqlx::query_scalar(late)
+        .fetch_one(&mut connection)
+        .await
+        .expect("a count");
+    round.spooled = u64::try_from(spooled).unwrap_or(0);
     let mut unsure = {
         let memory = scene.memory().await;
         let case = case(scene, plan, &memory);
@@ -137,6 +144,7 @@ pub(crate) fn case<'a>(scene: &'a Scene, plan: &Plan, memory: &'a super::scene::
         oracle: &scene.oracle,
         memory,
         limits: scene.limits,
+        folder: &scene.folder,
         leases_lost: plan.loses_leases(),
     }
 }

@@ -198,6 +198,11 @@ async fn each_check_notices_damage_in_the_tables(pool: PgPool) {
         assert!(broken.contains(&check), "{check:?} did not notice {damage}: {broken:?}");
         tx.rollback().await.expect("as it was");
     }
+    // What waits on the disk is not in the database.
+    let forgotten = quiet.scene.folder.join("bellhop-0/spool/1.spool");
+    std::fs::write(&forgotten, "a delivery").expect("written");
+    assert_eq!(quiet.broken(&mut connection).await, [Check::NothingLeft]);
+    std::fs::remove_file(forgotten).expect("removed");
     assert_eq!(quiet.scene.end().await, [""; 0]);
 }
 

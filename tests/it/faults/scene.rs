@@ -210,10 +210,10 @@ impl Scene {
             union all select concat_ws(' ', 'lane', name, leased_until) from lanes where leased_until > now()
             union all select 'moment ' || kind from timers where due_at <= now() and fired_for is distinct from due_at
             limit 20";
-        sqlx::query_scalar(left)
-            .fetch_all(&self.pool)
-            .await
-            .unwrap_or_else(|error| vec![error.to_string()])
+        let rows = sqlx::query_scalar(left).fetch_all(&self.pool).await;
+        let mut left = rows.unwrap_or_else(|error| vec![error.to_string()]);
+        left.extend(spooled(&self.folder));
+        left
     }
 
     /// What the marketplace remembers.
@@ -250,6 +250,24 @@ impl Scene {
         self.sandbox.stop().await;
         odd
     }
+}
+
+/// Files of spools in a folder: what waits, and what was put aside for people.
+pub(crate) fn spooled(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let ending = path.extension().and_then(|ending| ending.to_str());
+            if path.is_dir() {
+                folders.push(path);
+            } else if matches!(ending, Some("spool" | "refused" | "damaged")) {
+                found.push(format!("a file of a spool: {}", path.display()));
+            }
+        }
+    }
+    found
 }
 
 /// Everything the sandbox noted.
@@ -305,6 +323,7 @@ listen = "127.0.0.1:{{public}}"
 public_url = "http://127.0.0.1:{door}"
 threads = 1
 ack_deadline = "2s"
+body_limit = 24576
 shutdown_grace = "8s"
 [operator]
 listen = "127.0.0.1:{{operator}}"
@@ -336,9 +355,14 @@ api_base = "{url}/api/v1"
 request_timeout = "1s"
 requests_per_second = {per_second}
 requests_per_minute = {per_minute}
+[spool]
+dir = "{spool}"
+limit = "{limit}"
 {}{}"#,
         application(APP),
         application(SIBLING),
+        spool = if plan.spool.shared { "../spool" } else { "spool" },
+        limit = if plan.spool.small { "384KiB" } else { "64MiB" },
         database = ground.database,
     )
 }

@@ -33,6 +33,7 @@ impl Table {
         sum.unacknowledged += round.unacknowledged;
         sum.repeated += round.repeated;
         sum.events += round.events;
+        sum.spooled += round.spooled;
         sum.firings += round.firings;
         sum.calls += round.calls;
         sum.breaches.extend(round.breaches);
@@ -59,6 +60,7 @@ impl fmt::Display for Table {
             ("different deliveries acknowledged", sum.acknowledged),
             ("different deliveries never acknowledged", sum.unacknowledged),
             ("events stored", sum.events),
+            ("of these by way of a spool", sum.spooled),
             ("rules fired", sum.firings),
             ("calls of the marketplace", sum.calls),
         ] {

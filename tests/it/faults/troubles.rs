@@ -21,6 +21,10 @@ pub(crate) enum Trouble {
     Postgres(Manner, Duration),
     Hang(Duration),
     Exhaust(Duration),
+    /// It is away for so long; meanwhile a Bellhop is killed, and again while it brings in what it kept.
+    AwayAndKill(usize, Duration),
+    /// It is away, and the disk of a Bellhop takes so many bytes in a file and no more.
+    NoRoom(usize, Duration, u64),
     /// Every transaction may only read, as on a server that became a standby.
     ReadOnly(Duration),
     /// Nothing can be written any more.
@@ -44,6 +48,8 @@ impl Trouble {
             Self::Postgres(Manner::Killed, _) => "PostgreSQL: postmaster SIGKILLed".into(),
             Self::Hang(_) => "PostgreSQL: hangs".into(),
             Self::Exhaust(_) => "PostgreSQL: out of connections".into(),
+            Self::AwayAndKill(..) => "PostgreSQL: away, and Bellhop SIGKILLed meanwhile and after".into(),
+            Self::NoRoom(..) => "PostgreSQL: away, and the disk of the spool full".into(),
             Self::ReadOnly(_) => "PostgreSQL: read only".into(),
             Self::DiskFull(_) => "PostgreSQL: disk full".into(),
             Self::CrashBackend => "PostgreSQL: a backend SIGKILLed".into(),
@@ -68,6 +74,8 @@ impl Trouble {
             | Self::Postgres(..)
             | Self::Hang(_)
             | Self::Exhaust(_)
+            | Self::AwayAndKill(..)
+            | Self::NoRoom(..)
             | Self::ReadOnly(_)
             | Self::DiskFull(_) => true,
             Self::Kill(_)
@@ -87,7 +95,7 @@ pub(super) fn troubles(rng: &mut Rng, scale: Scale, processes: usize) -> Vec<(Du
     let mut deck: Vec<u8> = Vec::new();
     for _ in 0..scale.blows {
         if deck.is_empty() {
-            deck = (0..16).collect();
+            deck = (0..18).collect();
             rng.shuffle(&mut deck);
         }
         let which = rng.usize(..processes);
@@ -105,6 +113,8 @@ pub(super) fn troubles(rng: &mut Rng, scale: Scale, processes: usize) -> Vec<(Du
             12 => Trouble::Exhaust(longer),
             13 => Trouble::ReadOnly(longer),
             14 => Trouble::DiskFull(longer),
+            15 => Trouble::AwayAndKill(which, longer),
+            16 => Trouble::NoRoom(which, longer, rng.u64(..50_000)),
             _ if rng.bool() => Trouble::CrashBackend,
             _ => Trouble::CutConnections,
         };

@@ -84,7 +84,7 @@ async fn who_sleeps_over_his_turns_does_not_use_them_all_at_once(pool: PgPool) {
     std::thread::sleep(std::time::Duration::from_millis(2_600));
     stage
         .until("they had their turns", async || {
-            stage.sandbox.calls().await.items.len() >= 12
+            stage.sandbox.calls().await.items.len() >= 9
         })
         .await;
     let calls = stage.sandbox.calls().await.items;

@@ -7,14 +7,14 @@ mod marketplace;
 mod rules;
 mod tables;
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, path::Path};
 
 use bellhop::sandbox::Limits;
 use sqlx::PgConnection;
 
 use super::{
     oracle::Oracle,
-    scene::{Memory, TRIAL},
+    scene::{Memory, TRIAL, spooled},
 };
 
 /// A promise.
@@ -79,6 +79,8 @@ pub(crate) struct Case<'a> {
     pub(crate) oracle: &'a Oracle,
     pub(crate) memory: &'a Memory,
     pub(crate) limits: Limits,
+    /// Where the spools are.
+    pub(crate) folder: &'a Path,
     /// Whether a job may have been taken from a worker that lived.
     pub(crate) leases_lost: bool,
 }
@@ -112,7 +114,11 @@ impl Case<'_> {
                 Check::Effects => rules::effects(connection, self.memory).await,
                 Check::Ledger => marketplace::ledger(self.memory, self.leases_lost),
                 Check::Budget => marketplace::budget(&self.memory.calls, self.limits),
-                Check::NothingLeft => tables::nothing_left(connection).await,
+                Check::NothingLeft => {
+                    let mut left = spooled(self.folder);
+                    left.extend(tables::nothing_left(connection).await);
+                    left
+                }
                 Check::Sums => tables::sums(connection).await,
             };
             breaches.extend(named(check, found));
