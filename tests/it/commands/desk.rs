@@ -181,3 +181,10 @@ name = "Example app"
 "#
     )
 }
+
+/// A client of the program's listeners.
+pub(super) fn client() -> reqwest::Client {
+    // Nothing of the service runs in this process that would have chosen it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().expect("a client")
+}

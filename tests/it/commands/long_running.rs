@@ -93,7 +93,7 @@ fn word_after(text: &str, mark: &str) -> String {
 }
 
 async fn get(url: &str) -> (u16, String) {
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let client = desk::client();
     let answer = client.get(url).send().await.expect("an answer");
     (answer.status().as_u16(), answer.text().await.expect("a body"))
 }
@@ -248,7 +248,7 @@ async fn a_process_that_only_takes_deliveries_leaves_the_judging_to_others(pool:
         location_id: LocationId(100_001),
     };
     let key = hook_key(desk::HOOK_SECRET, place);
-    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let client = desk::client();
     let sent = client
         .post(format!("http://{public}/apps/18289/hooks/100001/{key}"))
         .body(r#"{"company_id": 100001, "resource": "record", "resource_id": 5, "status": "create", "data": {}}"#);

@@ -1,5 +1,7 @@
 //! Judging in batches: what waits together is judged together, and still one by one for each place.
 
+use std::time::Duration;
+
 use bellhop::{domain::event::Kind, sandbox::Change, store::events::SHARDS};
 use serde_json::{Value, json};
 use sqlx::{PgPool, Postgres, Transaction};
@@ -206,5 +208,37 @@ async fn what_was_told_twice_in_one_batch_fires_once(pool: PgPool) {
     assert_eq!(stage.decisions(1).await, ["record fired", again, again]);
     let told: Vec<String> = stage.inbox("record").await.into_iter().map(|one| one.body).collect();
     assert_eq!(told, ["1"]);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn what_becomes_visible_late_with_an_early_number_is_not_left_behind(pool: PgPool) {
+    let stage = Stage::set(pool, "").await;
+    stage.connected(&[1]).await;
+    // Somebody has a number and takes long to commit.
+    let mut slow = stage.pool.begin().await.expect("a transaction");
+    let store = "with e as (
+            insert into events (application_id, location_id, kind, source, verdict, resource_id, digest, headers, body)
+            values ($1, 1, 'record.created', 'webhook', 'received', 999, '\\x00', '{}', '{}')
+            returning id, received_at, application_id, location_id)
+        insert into inbox select id, received_at, application_id, location_id, location_id % $2 from e";
+    sqlx::query(store)
+        .bind(APP)
+        .bind(i64::from(SHARDS))
+        .execute(&mut *slow)
+        .await
+        .expect("stored");
+    // Meanwhile others come and are judged, for longer than the processor looks back.
+    for record in 0..12 {
+        deliver(&stage, 1, record).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    stage
+        .until("the others", async || judged(&stage, 1, "processed").await == 12)
+        .await;
+    slow.commit().await.expect("committed");
+    stage
+        .until("the late one", async || judged(&stage, 1, "processed").await == 13)
+        .await;
     stage.end().await;
 }
