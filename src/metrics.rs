@@ -108,6 +108,8 @@ metrics! {
     jobs: IntGaugeVec["state", "action"];
     /// Jobs given up within the last day.
     jobs_discarded_last_day: IntGaugeVec["action"];
+    /// Calls that move money and have not come to their end: `intended`, or `unknown` whether they happened.
+    ledger_entries: IntGaugeVec["state"];
     /// How late the oldest due job is.
     job_oldest_due_seconds: Gauge;
     /// Starts of jobs by how they ended.

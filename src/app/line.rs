@@ -49,6 +49,8 @@ pub enum Failure {
     Shut(Duration),
     /// This process is about to stop, and it was not this job's turn yet.
     Stopping,
+    /// What must be done once is not ours to do any more. Nothing was sent.
+    Overtaken,
     /// The database.
     Store(crate::store::Error),
 }
@@ -60,6 +62,7 @@ impl fmt::Display for Failure {
             Self::NoTurn => f.write_str("the request budget of this address is used up"),
             Self::Shut(_) => f.write_str("the marketplace does not answer, so it is left alone for a while"),
             Self::Stopping => f.write_str("the service stopped before it was this job's turn"),
+            Self::Overtaken => f.write_str("another worker has taken over this job"),
             Self::Store(error) => write!(f, "the database: {error}"),
         }
     }
@@ -101,20 +104,40 @@ impl<'a> Line<'a> {
     /// # Errors
     /// When there was no turn, or no usable answer.
     pub async fn send<T>(&mut self, call: &Call<T>) -> Result<T, Failure> {
+        self.send_once(call, async || Ok(true)).await
+    }
+
+    /// The same for a call that must not be made twice: `begin` says and writes down, as the last
+    /// thing before it leaves, whether it may.
+    ///
+    /// # Errors
+    /// As [`Line::send`]. Only with [`Failure::Call`] something may have been sent.
+    pub async fn send_once<T>(
+        &mut self,
+        call: &Call<T>,
+        begin: impl AsyncFnOnce() -> Result<bool, Failure>,
+    ) -> Result<T, Failure> {
         match self.served.circuit.ask(Instant::now()) {
             Leave::Granted => {}
             Leave::Probe if call.name().changes_state() => {
                 let harmless = calls::inventory::tariffs(self.served.id);
-                self.exchange(&harmless).await?;
+                self.exchange(&harmless, async || Ok(true)).await?;
             }
             Leave::Probe => {}
             Leave::Refused(wait) => return Err(Failure::Shut(wait)),
         }
-        self.exchange(call).await
+        self.exchange(call, begin).await
     }
 
-    async fn exchange<T>(&mut self, call: &Call<T>) -> Result<T, Failure> {
+    async fn exchange<T>(
+        &mut self,
+        call: &Call<T>,
+        begin: impl AsyncFnOnce() -> Result<bool, Failure>,
+    ) -> Result<T, Failure> {
         self.turn().await?;
+        if !begin().await? {
+            return Err(Failure::Overtaken);
+        }
         let (exchange, result) = self.served.client.send(Permit::granted(), call).await;
         let name = call.name().as_str();
         let status = match (exchange.status, &result) {

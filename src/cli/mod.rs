@@ -66,6 +66,8 @@ enum Command {
     Events(reading::Events),
     /// Look at jobs and their attempts.
     Jobs(reading::Jobs),
+    /// Look at money movements, and close those whose end is unknown.
+    Ledger(reading::Ledger),
     /// Look at the rules.
     Rules(rules::Rules),
     /// Take the personal data of one location away.
@@ -141,6 +143,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Locations(locations) => locations.run().await,
         Command::Events(events) => events.run().await,
         Command::Jobs(jobs) => jobs.run().await,
+        Command::Ledger(ledger) => ledger.run().await,
         Command::Rules(rules) => rules.run(),
         Command::Erase(erase) => erase.run().await,
     }

@@ -33,6 +33,21 @@ pub enum Action {
         /// Which option of the tariffs; without one the cheapest is taken, when there are tariffs.
         tariff_option_id: Option<i64>,
     },
+    /// Report a payment that was made on the partner's side, for the period after what is paid for
+    /// already. Result: `payment_id`, `period_from`, `period_to`.
+    ReportPayment {
+        /// Major units; 0 or more.
+        amount: Decimal,
+        /// Three capital letters.
+        currency: String,
+        /// For how long.
+        term: Term,
+    },
+    /// Give back a payment that was reported. Result: `payment_id`.
+    RefundPayment {
+        /// The marketplace's number of it, as a text of a rule.
+        payment: String,
+    },
     /// POST to another system, signed by the Standard Webhooks specification.
     SendWebhook {
         /// Where to.
@@ -51,6 +66,16 @@ pub enum Action {
     },
 }
 
+/// How long a payment pays for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Term {
+    /// So many days.
+    Days(u32),
+    /// So many calendar months; a shorter month ends earlier.
+    Months(u32),
+}
+
 /// A payment that a callback announced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpectedPayment {
@@ -61,11 +86,13 @@ pub struct ExpectedPayment {
 }
 
 /// The names of [`Action`], for filters and metrics.
-pub const ACTION_NAMES: [&str; 6] = [
+pub const ACTION_NAMES: [&str; 8] = [
     "activate",
     "read_status",
     "set_discount",
     "create_payment_link",
+    "report_payment",
+    "refund_payment",
     "send_webhook",
     "send_email",
 ];
@@ -82,6 +109,8 @@ impl Action {
             Self::ReadStatus { .. } => "read_status",
             Self::SetDiscount { .. } => "set_discount",
             Self::CreatePaymentLink { .. } => "create_payment_link",
+            Self::ReportPayment { .. } => "report_payment",
+            Self::RefundPayment { .. } => "refund_payment",
             Self::SendWebhook { .. } => "send_webhook",
             Self::SendEmail { .. } => "send_email",
         }
@@ -94,6 +123,8 @@ impl Action {
             Self::ReadStatus { .. }
             | Self::SetDiscount { .. }
             | Self::CreatePaymentLink { .. }
+            | Self::ReportPayment { .. }
+            | Self::RefundPayment { .. }
             | Self::SendWebhook { .. }
             | Self::SendEmail { .. } => Priority::Rule,
         }

@@ -14,7 +14,7 @@ use super::{
     table::{Table, Text, shorten},
     trigger::Trigger,
 };
-use crate::domain::span;
+use crate::domain::{action::Action, event::Kind, span};
 
 const KEYS: [&str; 10] = [
     "name",
@@ -108,6 +108,7 @@ impl RuleReader<'_, '_> {
         self.only_for_moments(trigger.as_ref());
         let keep_after_uninstall = self.table.boolean("keep_after_uninstall", self.notebook);
         let steps = self.steps(facts.as_ref());
+        self.not_for_its_own_payments(trigger.as_ref(), &steps);
         if self.notebook.count() > before_reading {
             return None;
         }
@@ -229,6 +230,18 @@ impl RuleReader<'_, '_> {
                 let remedy = "remove it; it belongs to `trial.ending` and `trial.ended`";
                 self.notebook.note(self.table.place_of(key), what, remedy);
             }
+        }
+    }
+
+    /// What it reports would fire it again, without an end.
+    fn not_for_its_own_payments(&mut self, trigger: Option<&Trigger>, steps: &[ReadStep]) {
+        let reports = |read: &ReadStep| matches!(read.step.action, Action::ReportPayment { .. });
+        if matches!(trigger, Some(Trigger::Fixed(Kind::PaymentReceived))) && steps.iter().any(reports) {
+            self.notebook.note(
+                self.table.start,
+                "a rule on `payment.received` cannot report a payment: it would fire it again",
+                "choose another trigger",
+            );
         }
     }
 

@@ -14,6 +14,8 @@ pub struct Stats {
     pub jobs: BTreeMap<(String, String), i64>,
     /// Jobs given up in the last day, by action.
     pub discarded_last_day: BTreeMap<String, i64>,
+    /// Calls that move money and are not at their end, by state.
+    pub ledger: BTreeMap<String, i64>,
     /// How late the oldest due job is.
     pub job_oldest_due_seconds: f64,
     /// Moments that have come and are not announced yet.
@@ -53,6 +55,15 @@ pub async fn read(pool: &PgPool, activation_limit: Duration) -> sqlx::Result<Sta
     .into_iter()
     .map(|row| (row.action, row.count))
     .collect();
+    let ledger = sqlx::query!(
+        r#"select state, count(*) as "count!" from ledger l
+           where state = 'unknown' or (state = 'intended' and exists (select from jobs j where j.id = l.job_id)) group by 1"#
+    )
+    .fetch_all(pool)
+    .await?
+    .into_iter()
+    .map(|row| (row.state, row.count))
+    .collect();
     let waiting = sqlx::query!(
         r#"
         select (select count(*) from inbox) as "unprocessed!",
@@ -79,6 +90,7 @@ pub async fn read(pool: &PgPool, activation_limit: Duration) -> sqlx::Result<Sta
         installations,
         jobs,
         discarded_last_day,
+        ledger,
         job_oldest_due_seconds: waiting.due,
         moments_due: waiting.moments_due,
         events_unprocessed: waiting.unprocessed,

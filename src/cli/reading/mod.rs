@@ -1,8 +1,9 @@
-//! `bellhop locations|events|jobs`: what the API shows, for a terminal. They read the database
+//! `bellhop locations|events|jobs|ledger`: what the API shows, for a terminal. They read the database
 //! directly, so they work while the service is down.
 
 mod events;
 mod jobs;
+mod ledger;
 mod locations;
 
 use std::{io::Write, process::ExitCode};
@@ -12,7 +13,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 
-pub(super) use self::{events::Events, jobs::Jobs, locations::Locations};
+pub(super) use self::{events::Events, jobs::Jobs, ledger::Ledger, locations::Locations};
 use super::{
     ConfigFile, Misused,
     output::tell,

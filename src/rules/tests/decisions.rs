@@ -11,6 +11,7 @@ fn the_examples_load() {
         include_str!("../../../examples/rules/trial-end-link.toml"),
         include_str!("../../../examples/rules/frozen-notice.toml"),
         include_str!("../../../examples/rules/payment-thanks.toml"),
+        include_str!("../../../examples/rules/own-payment.toml"),
         include_str!("../../../examples/rules/cancelled-appointments.toml"),
     ];
     let files: Vec<SourceFile> = examples.iter().map(|text| file(text)).collect();

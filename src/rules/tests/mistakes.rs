@@ -240,7 +240,13 @@ fn conditions() {
 fn actions() {
     insta::assert_snapshot!(steps(&[
         "percent = 5",
+        "action = \"uninstall\"",
         "action = \"refund_payment\"",
+        "action = \"refund_payment\"\npayment = \"{{ event.paiment.id }}\"",
+        "action = \"report_payment\"",
+        "action = \"report_payment\"\namount = -1\ncurrency = \"eur\"\ndays = 30",
+        "action = \"report_payment\"\namount = 29.90\ncurrency = \"EUR\"\ndays = 30\nmonths = 1",
+        "action = \"report_payment\"\namount = 29.90\ncurrency = \"EUR\"\nmonths = 0",
         "action = \"set_dicount\"\npercent = 5",
         "action = \"set_discount\"",
         "action = \"set_discount\"\npercent = 100.01",

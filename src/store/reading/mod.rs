@@ -5,6 +5,8 @@
 pub mod events;
 /// Jobs and their attempts.
 pub mod jobs;
+/// Calls that move money.
+pub mod ledger;
 /// Installations with everything around them.
 pub mod locations;
 

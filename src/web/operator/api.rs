@@ -14,7 +14,7 @@ use crate::{
         ids::{ApplicationId, LocationId, Place},
         installation::Status,
     },
-    store::{jobs::NewJob, reading},
+    store::{jobs::NewJob, ledger, reading},
 };
 
 /// Items on a page when nobody says how many.
@@ -37,6 +37,7 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .route("/events/{id}", web::get().to(event))
         .route("/jobs", web::get().to(jobs))
         .route("/jobs/{id}", web::get().to(job))
+        .route("/ledger", web::get().to(ledger))
         .route("/rules", web::get().to(rules));
 }
 
@@ -195,6 +196,34 @@ async fn job(app: web::Data<App>, path: web::Path<i64>) -> Result<HttpResponse, 
     let id = path.into_inner();
     let found = reading::jobs::show(&app.pool, id).await?;
     Ok(HttpResponse::Ok().json(found.ok_or_else(|| Problem::not_found(format!("There is no job {id}.")))?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LedgerQuery {
+    application: Option<i64>,
+    location: Option<i64>,
+    state: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+async fn ledger(app: web::Data<App>, query: web::Query<LedgerQuery>) -> Result<HttpResponse, Problem> {
+    let query = query.into_inner();
+    word(
+        "state",
+        query.state.as_deref(),
+        &ledger::State::ALL,
+        ledger::State::as_str,
+    )?;
+    let filter = reading::ledger::Filter {
+        application: query.application,
+        location: query.location,
+        state: query.state,
+        before: number(query.cursor.as_deref())?,
+        limit: limit(query.limit)?,
+    };
+    Ok(HttpResponse::Ok().json(reading::ledger::list(&app.pool, &filter).await?))
 }
 
 /// The rules as they were loaded. How often each fired is a metric.

@@ -7,7 +7,10 @@ use tracing::warn;
 use crate::{
     app::App,
     domain::{action::ACTION_NAMES, installation::Status},
-    store::stats::{self, Stats},
+    store::{
+        ledger::State,
+        stats::{self, Stats},
+    },
 };
 
 /// The figures are left as they are when the database takes longer.
@@ -88,6 +91,10 @@ fn show(app: &App, stats: &Stats) {
             .jobs_discarded_last_day
             .with_label_values(&[action])
             .set(discarded);
+    }
+    for state in [State::Intended, State::Unknown].map(State::as_str) {
+        let count = stats.ledger.get(state).copied().unwrap_or(0);
+        metrics.ledger_entries.with_label_values(&[state]).set(count);
     }
     metrics.job_oldest_due_seconds.set(stats.job_oldest_due_seconds);
     metrics.moments_due.set(stats.moments_due);

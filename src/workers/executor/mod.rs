@@ -2,6 +2,7 @@
 //! from it. The call itself happens between two transactions, never in one.
 
 mod activate;
+mod money;
 mod outcome;
 mod rule_step;
 mod settling;
@@ -244,8 +245,10 @@ async fn attempt(app: &App, job: &Claimed) -> Done {
         Action::ReadStatus { expect_payment } => status::run(app, job, &mut line, expect_payment.as_ref()).await,
         Action::SetDiscount { .. }
         | Action::CreatePaymentLink { .. }
+        | Action::ReportPayment { .. }
+        | Action::RefundPayment { .. }
         | Action::SendWebhook { .. }
-        | Action::SendEmail { .. } => rule_step::run(app, served, job, &mut line, &action).await.map(Done::of),
+        | Action::SendEmail { .. } => rule_step::run(app, served, job, &mut line, &action).await,
     };
     let mut done = result.unwrap_or_else(|failure| Done::of(outcome::of(&app.config.jobs, job, &failure)));
     done.exchanges = match done.exchanges.take() {

@@ -23,7 +23,7 @@ pub(super) fn of(settings: &Jobs, job: &Claimed, failure: &Failure) -> Outcome {
             reason: failure.to_string(),
         },
         // Whoever is there may go on at once.
-        Failure::Stopping => Outcome::Snooze {
+        Failure::Stopping | Failure::Overtaken => Outcome::Snooze {
             after: Duration::ZERO,
             reason: failure.to_string(),
         },

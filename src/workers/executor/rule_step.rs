@@ -6,7 +6,11 @@ use rust_decimal::Decimal;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-use super::outcome;
+use super::{
+    Done,
+    money::{self, Wish},
+    outcome,
+};
 use crate::{
     app::{
         App,
@@ -48,12 +52,12 @@ pub(super) async fn run(
     job: &Claimed,
     line: &mut Line<'_>,
     action: &Action,
-) -> Result<Outcome, Failure> {
+) -> Result<Done, Failure> {
     let scene = match scene(app, served, job).await? {
         Ok(scene) => scene,
-        Err(why) => return Ok(Outcome::Discard(why)),
+        Err(why) => return Ok(Done::of(Outcome::Discard(why))),
     };
-    match action {
+    let outcome = match action {
         Action::SetDiscount { percent } => set_discount(served, job.place, line, *percent).await,
         Action::CreatePaymentLink {
             discount,
@@ -61,10 +65,26 @@ pub(super) async fn run(
         } => create_payment_link(served, job.place, line, (*discount, *tariff_option_id)).await,
         Action::SendWebhook { url, body } => send_webhook(app, served, job, &scene, (url, body.as_deref())).await,
         Action::SendEmail { to, subject, text } => send_email(app, served, job, &scene, [to, subject, text]).await,
+        Action::ReportPayment { amount, currency, term } => {
+            let (amount, term) = (*amount, *term);
+            let wish = Wish::Report { amount, currency, term };
+            return money::run(app, served, job, line, wish).await;
+        }
+        Action::RefundPayment { payment } => match number(&scene, served, payment) {
+            Ok(payment_id) => return money::run(app, served, job, line, Wish::Refund { payment_id }).await,
+            Err(why) => Ok(Outcome::Discard(why)),
+        },
         Action::Activate { .. } | Action::ReadStatus { .. } => {
             Ok(Outcome::Discard("not an action of rules".to_owned()))
         }
-    }
+    };
+    outcome.map(Done::of)
+}
+
+fn number(scene: &Scene, served: &Served, template: &str) -> Result<i64, String> {
+    let text = scene.render(served, template).map_err(|error| error.to_string())?;
+    let number = text.trim().parse::<i64>().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("`{}` is not the number of a payment", text.trim()))
 }
 
 /// Gathers the facts, or says why the step must not be done any more.

@@ -70,7 +70,7 @@ pub(super) async fn observe(app: &App, place: Place, line: &mut Line<'_>) -> Res
 }
 
 /// Dates of payments are local and carry no offset (contract 5).
-async fn zone(app: &App, place: Place) -> Result<Option<Tz>, Failure> {
+pub(super) async fn zone(app: &App, place: Place) -> Result<Option<Tz>, Failure> {
     let location = installations::location(&app.pool, place).await?;
     let name = location.and_then(|location| location.timezone_name);
     Ok(name.and_then(|name| name.parse().ok()))

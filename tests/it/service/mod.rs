@@ -14,6 +14,7 @@ mod jobs;
 mod judging;
 mod leases;
 mod line;
+mod money;
 mod pages;
 mod payloads;
 mod program;
