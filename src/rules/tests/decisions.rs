@@ -24,11 +24,15 @@ fn the_examples_load() {
             "offer-at-trial-end",
             "frozen-notice",
             "payment-thanks",
+            "contract-month",
             "cancelled-appointments"
         ]
     );
-    assert_eq!(set.moments(), [Moment::TrialEnding { before: 3 * DAY }]);
-    assert_eq!(set.max_late(), DAY);
+    assert_eq!(
+        set.moments(),
+        [Moment::TrialEnding { before: 3 * DAY }, Moment::TrialEnded]
+    );
+    assert_eq!(set.max_late(), 2 * DAY);
     assert!(set.webhook_secret("offer-at-trial-end", 2).is_some());
     assert!(set.webhook_secret("offer-at-trial-end", 1).is_none());
     assert!(!format!("{set:?}").contains(SECRET));

@@ -260,7 +260,16 @@ fn actions() {
         "id = \"a\"\naction = \"create_payment_link\"\n[[rule.then]]\nid = \"a\"\naction = \"create_payment_link\"",
     ]), @r##"
     rules/a.toml:4:1: `action` is missing; add `action = "send_email"`
-    rules/a.toml:5:10: the action `refund_payment` is not available in this version; available are `set_discount`, `create_payment_link`, `send_webhook`, `send_email`
+    rules/a.toml:5:10: the action `uninstall` is not available in this version; available are `set_discount`, `create_payment_link`, `report_payment`, `refund_payment`, `send_webhook`, `send_email`
+    rules/a.toml:4:1: `payment` is missing; add `payment = "{{ event.payment.id }}"`
+    rules/a.toml:6:15: `event` has no `paiment`; did you mean `payment`?
+    rules/a.toml:4:1: `amount` is missing; add `amount = 29.90`
+    rules/a.toml:4:1: `currency` is missing; add `currency = "EUR"`
+    rules/a.toml:4:1: the period is missing; write either `months = 1` or `days = 30`
+    rules/a.toml:6:1: `amount` is -1; it must be 0 or more, in whole units and their parts
+    rules/a.toml:7:12: `eur` is no currency; write three capital letters, such as `EUR`
+    rules/a.toml:4:1: both `days` and `months` are given; write either `months = 1` or `days = 30`
+    rules/a.toml:8:1: `months` is 0; it must be a whole number from 1 to 120
     rules/a.toml:5:10: unknown action `set_dicount`; did you mean `set_discount`?
     rules/a.toml:4:1: `percent` is missing; add `percent = 20`
     rules/a.toml:6:1: `percent` is 100.01; it must be between 0 and 100

@@ -1,0 +1,88 @@
+use std::str::FromStr;
+
+use rust_decimal::Decimal;
+use secrecy::SecretString;
+
+use super::StepReader;
+use crate::{
+    domain::action::{Action, Term},
+    rules::{
+        table::{Table, shorten},
+        template::Steps,
+    },
+};
+
+impl StepReader<'_, '_> {
+    pub(super) fn report(&mut self, table: &Table<'_>) -> Option<(Action, Option<SecretString>)> {
+        self.keys(table, &["amount", "currency", "days", "months"]);
+        let amount = self.amount(table);
+        let currency = table.needed_text("currency", "currency = \"EUR\"", self.notebook);
+        if let Some(currency) = &currency
+            && !(currency.value.len() == 3 && currency.value.bytes().all(|byte| byte.is_ascii_uppercase()))
+        {
+            let what = format!("`{}` is no currency", shorten(currency.value));
+            self.notebook
+                .note(currency.span.start, what, "write three capital letters, such as `EUR`");
+            return None;
+        }
+        let term = match (table.has("days"), table.has("months")) {
+            (true, false) => self.count(table, "days", 3660).map(Term::Days),
+            (false, true) => self.count(table, "months", 120).map(Term::Months),
+            (given, _) => {
+                let what = if given {
+                    "both `days` and `months` are given"
+                } else {
+                    "the period is missing"
+                };
+                self.notebook
+                    .note(table.start, what, "write either `months = 1` or `days = 30`");
+                None
+            }
+        };
+        let action = Action::ReportPayment {
+            amount: amount?,
+            currency: currency?.value.to_owned(),
+            term: term?,
+        };
+        Some((action, None))
+    }
+
+    fn amount(&mut self, table: &Table<'_>) -> Option<Decimal> {
+        if !table.has("amount") {
+            self.notebook
+                .note(table.start, "`amount` is missing", "add `amount = 29.90`");
+        }
+        let number = table.number("amount", self.notebook)?;
+        let amount = Decimal::from_str(&number)
+            .ok()
+            .filter(|amount| !amount.is_sign_negative());
+        if amount.is_none() {
+            let what = format!("`amount` is {}", shorten(&number));
+            self.notebook.note(
+                table.place_of("amount"),
+                what,
+                "it must be 0 or more, in whole units and their parts",
+            );
+        }
+        amount
+    }
+
+    fn count(&mut self, table: &Table<'_>, key: &str, most: u32) -> Option<u32> {
+        let number = table.number(key, self.notebook)?;
+        let count = number.parse::<u32>().ok().filter(|count| (1..=most).contains(count));
+        if count.is_none() {
+            let what = format!("`{key}` is {}", shorten(&number));
+            let remedy = format!("it must be a whole number from 1 to {most}");
+            self.notebook.note(table.place_of(key), what, &remedy);
+        }
+        count
+    }
+
+    pub(super) fn refund(&mut self, table: &Table<'_>, scope: &Steps<'_>) -> Option<(Action, Option<SecretString>)> {
+        self.keys(table, &["payment"]);
+        let payment = table.needed_text("payment", "payment = \"{{ event.payment.id }}\"", self.notebook)?;
+        self.template(&payment, scope);
+        let payment = payment.value.to_owned();
+        Some((Action::RefundPayment { payment }, None))
+    }
+}
