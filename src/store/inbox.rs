@@ -239,12 +239,14 @@ pub struct Verdict {
 }
 
 /// Ends events: writes what was decided and takes them out of the inbox. One that is not there any
-/// more was ended by somebody else, and stays as it is.
+/// more was ended by somebody else, and stays as it is. Nothing is joined with the inbox, whose size the
+/// planner knows only as it was.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn settle(tx: &mut PgTransaction<'_>, events: &[Waiting], verdicts: &[Verdict]) -> sqlx::Result<()> {
     let ids: Vec<i64> = events.iter().map(|event| event.id.0).collect();
+    let days: Vec<DateTime<Utc>> = events.iter().map(|event| event.received_at).collect();
     let states: Vec<String> = verdicts.iter().map(|verdict| verdict.state.to_string()).collect();
     let notes: Vec<Option<String>> = verdicts.iter().map(|verdict| verdict.note.clone()).collect();
     let decided: Vec<(&Waiting, &Decision)> = events
@@ -253,29 +255,33 @@ pub async fn settle(tx: &mut PgTransaction<'_>, events: &[Waiting], verdicts: &[
         .flat_map(|(event, verdict)| verdict.decisions.iter().map(move |decision| (event, decision)))
         .collect();
     let decided_ids: Vec<i64> = decided.iter().map(|(event, _)| event.id.0).collect();
+    let decided_days: Vec<DateTime<Utc>> = decided.iter().map(|(event, _)| event.received_at).collect();
     let rules: Vec<String> = decided.iter().map(|(_, decision)| decision.rule.clone()).collect();
     let firings: Vec<Option<i64>> = decided.iter().map(|(_, d)| d.firing.map(|id| id.0)).collect();
     let reasons: Vec<Option<String>> = decided.iter().map(|(_, d)| d.reason.clone()).collect();
     sqlx::query!(
         r#"
         with done as (
-            delete from inbox where event_id = any($1) returning event_id, received_at
+            delete from inbox where event_id = any($1) returning event_id
         ), outcome as (
             insert into outcomes (event_id, received_at, state, note)
-            select done.event_id, done.received_at, ended.state, ended.note
-            from unnest($1::bigint[], $2::text[], $3::text[]) as ended(id, state, note) join done on done.event_id = ended.id
+            select * from unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[]) as ended(id, received_at, state, note)
+            where id = any(array(select event_id from done))
             on conflict (event_id, received_at) do update set state = excluded.state, note = excluded.note, decided_at = now()
         )
         insert into decisions (event_id, received_at, rule, result, reason, firing_id)
-        select done.event_id, done.received_at, d.rule, case when d.firing is null then 'skipped' else 'fired' end, d.reason, d.firing
-        from unnest($4::bigint[], $5::text[], $6::bigint[], $7::text[]) with ordinality as d(id, rule, firing, reason, n)
-        join done on done.event_id = d.id
-        order by d.n
+        select id, received_at, rule, case when firing is null then 'skipped' else 'fired' end, reason, firing
+        from unnest($5::bigint[], $6::timestamptz[], $7::text[], $8::bigint[], $9::text[])
+            with ordinality as d(id, received_at, rule, firing, reason, n)
+        where id = any(array(select event_id from done))
+        order by n
         "#,
         &ids,
+        &days,
         &states,
         &notes as &[Option<String>],
         &decided_ids,
+        &decided_days,
         &rules,
         &firings as &[Option<i64>],
         &reasons as &[Option<String>],

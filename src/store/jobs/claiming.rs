@@ -68,6 +68,9 @@ pub struct Hands<'a> {
 /// So a lane is leased only for jobs that were started, and an attempt is lost only while it is open:
 /// both are decided when the row is locked, by its newest state.
 ///
+/// Rows are named by arrays and not joined: the planner knows tables that fill and empty all the time
+/// only as they were, and a join that begins with the whole queue takes seconds.
+///
 /// # Errors
 /// When the database does not answer.
 pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>> {
@@ -83,7 +86,7 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
             select due.id as lane_id, due.priority, j.* from due cross join lateral (
                 select id, attempts, state, row_number() over lane as n,
                        bool_and(action = any($6) and run_at <= now()) over lane as together
-                from (select * from jobs where lane_id = due.id order by id limit $5) first
+                from (select * from jobs where lane_id = due.id order by lane_id, id limit $5) first
                 window lane as (order by id)
             ) j
             where j.n = 1 or j.together
@@ -96,17 +99,18 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
             where h.state = 'running' and a.job_id = h.id and a.attempt = h.attempts and a.started_at = open.started_at
                 and a.outcome is null
         ), started as (
-            update jobs j set state = 'running', attempts = j.attempts + 1 from heads h where j.id = h.id
+            update jobs j set state = 'running', attempts = j.attempts + 1 where j.id = any(array(select id from heads))
             returning j.id, j.lane_id, j.application_id, j.location_id, j.firing_id, j.rule, j.step, j.step_id, j.params,
-                      j.attempts, j.max_attempts, h.priority
+                      j.attempts, j.max_attempts
         ), leased as (
             update lanes set leased_by = $1, leased_until = now() + make_interval(secs => $2)
-            where id in (select lane_id from started)
+            where id = any(array(select lane_id from started))
         ), noted as (
             insert into attempts (job_id, attempt, worker) select id, attempts, $7 from started
         )
-        select s.*, lead(s.id) over (partition by s.lane_id order by s.id) is null as "last!", now() as "started_at!"
-        from started s order by s.id
+        select s.*, due.priority, lead(s.id) over (partition by s.lane_id order by s.id) is null as "last!",
+               now() as "started_at!"
+        from started s join due on due.id = s.lane_id order by s.id
         "#,
         &*lease,
         hands.lease.as_secs_f64(),

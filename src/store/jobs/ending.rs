@@ -111,6 +111,9 @@ pub async fn settle(tx: &mut PgTransaction<'_>, settlements: &[Settlement<'_>]) 
 }
 
 /// Ends jobs for good. Returns the numbers of those that ended.
+///
+/// That they run is compared with a column and not with a word: the planner knows that hardly any job
+/// runs, and would read the whole queue to begin with those.
 async fn finish(tx: &mut PgTransaction<'_>, over: &[&Settlement<'_>]) -> sqlx::Result<Vec<i64>> {
     if over.is_empty() {
         return Ok(Vec::new());
@@ -125,11 +128,11 @@ async fn finish(tx: &mut PgTransaction<'_>, over: &[&Settlement<'_>]) -> sqlx::R
         .collect();
     sqlx::query_scalar!(
         r#"
-        with ended as (
-            select * from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[])
+        with ended as materialized (
+            select *, 'running'::text as state from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[])
                 as t(id, attempt, started_at, outcome, error, exchanges, result)
         ), gone as (
-            delete from jobs j using ended e where j.id = e.id and j.attempts = e.attempt and j.state = 'running'
+            delete from jobs j using ended e where j.id = e.id and j.attempts = e.attempt and j.state = e.state
             returning j.*, e.outcome, e.started_at, e.error, e.exchanges, e.result
         ), history as (
             insert into finished_jobs (id, application_id, location_id, firing_id, rule, step, step_id, action, params, state,
@@ -171,8 +174,8 @@ async fn put_back(tx: &mut PgTransaction<'_>, back: &[&Settlement<'_>]) -> sqlx:
         .collect();
     sqlx::query_scalar!(
         r#"
-        with ended as (
-            select * from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[], $5::text[], $6::jsonb[], $7::float8[])
+        with ended as materialized (
+            select *, 'running'::text as state from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[], $5::text[], $6::jsonb[], $7::float8[])
                 as t(id, attempt, started_at, outcome, error, exchanges, wait_seconds)
         ), back as (
             update jobs j set state = 'available',
@@ -180,8 +183,8 @@ async fn put_back(tx: &mut PgTransaction<'_>, back: &[&Settlement<'_>]) -> sqlx:
                 last_error = coalesce(e.error, j.last_error),
                 attempts = j.attempts - case e.outcome when 'not_begun' then 1 else 0 end,
                 max_attempts = j.max_attempts + case e.outcome when 'snooze' then 1 else 0 end
-            from ended e where j.id = e.id and j.attempts = e.attempt and j.state = 'running'
-            returning e.*
+            from ended e where j.id = e.id and j.attempts = e.attempt and j.state = e.state
+            returning e.id, e.attempt, e.started_at, e.outcome, e.error, e.exchanges
         ), noted as (
             update attempts a set finished_at = now(), outcome = back.outcome, error = back.error, exchanges = back.exchanges
             from back where back.outcome <> 'not_begun'
@@ -209,13 +212,13 @@ async fn free(tx: &mut PgTransaction<'_>, lanes: &[i64]) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         with mine as (
-            select id, (select run_at from jobs j where j.lane_id = m.id order by j.id limit 1) as head
+            select id, (select run_at from jobs j where j.lane_id = m.id order by j.lane_id, j.id limit 1) as head
             from unnest($1::bigint[]) as m(id)
         ), empty as (
-            delete from lanes where id in (select id from mine where head is null)
+            delete from lanes where id = any(array(select id from mine where head is null))
         )
         update lanes set run_at = mine.head, leased_by = null, leased_until = null
-        from mine where lanes.id = mine.id and mine.head is not null
+        from mine where lanes.id = any($1) and lanes.id = mine.id and mine.head is not null
         "#,
         lanes,
     )

@@ -158,7 +158,7 @@ async fn what_the_marketplace_refuses_has_failed_and_what_it_did_not_take_yet_is
 #[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
 async fn a_payment_is_given_back_once_although_the_answer_was_lost(pool: PgPool) {
     let stage = set(pool, &format!("{CONTRACT}{SORRY}")).await;
-    let lost = Fault::new("refund_payment", FaultKind::TimeoutAfterEffect);
+    let lost = Fault::new("refund", FaultKind::TimeoutAfterEffect);
     stage.sandbox.fail(lost).await.expect("a fault");
     stage.connected(&[1]).await;
     stage
@@ -171,7 +171,7 @@ async fn a_payment_is_given_back_once_although_the_answer_was_lost(pool: PgPool)
         reported.iter().map(|(_, refunded)| *refunded).collect::<Vec<_>>(),
         [true]
     );
-    assert_eq!(stage.called("refund_payment").await, 1);
+    assert_eq!(stage.called("refund").await, 1);
     stage.end().await;
 }
 
