@@ -122,28 +122,26 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Claimed {
-            id: JobId(row.id),
-            lane_id: row.lane_id,
-            lease: Arc::clone(&lease),
-            last: row.last,
-            place: Place {
-                application_id: ApplicationId(row.application_id),
-                location_id: LocationId(row.location_id),
-            },
-            firing_id: row.firing_id.map(FiringId),
-            rule: row.rule,
-            step: row.step,
-            step_id: row.step_id,
-            priority: Priority::from_number(row.priority),
-            params: row.params,
-            attempt: row.attempts,
-            started_at: row.started_at,
-            max_attempts: row.max_attempts,
-        })
-        .collect())
+    let claimed = rows.into_iter().map(|row| Claimed {
+        id: JobId(row.id),
+        lane_id: row.lane_id,
+        lease: Arc::clone(&lease),
+        last: row.last,
+        place: Place {
+            application_id: ApplicationId(row.application_id),
+            location_id: LocationId(row.location_id),
+        },
+        firing_id: row.firing_id.map(FiringId),
+        rule: row.rule,
+        step: row.step,
+        step_id: row.step_id,
+        priority: Priority::from_number(row.priority),
+        params: row.params,
+        attempt: row.attempts,
+        started_at: row.started_at,
+        max_attempts: row.max_attempts,
+    });
+    Ok(claimed.collect())
 }
 
 /// Keeps the leases of lanes, by number and name of the claim, whose jobs a worker is still doing. One

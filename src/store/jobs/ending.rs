@@ -132,7 +132,7 @@ async fn finish(tx: &mut PgTransaction<'_>, over: &[&Settlement<'_>]) -> sqlx::R
             select *, 'running'::text as state from unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[])
                 as t(id, attempt, started_at, outcome, error, exchanges, result)
         ), gone as (
-            delete from jobs j using ended e where j.id = e.id and j.attempts = e.attempt and j.state = e.state
+            delete from jobs j using ended e where j.id = any($1) and j.id = e.id and j.attempts = e.attempt and j.state = e.state
             returning j.*, e.outcome, e.started_at, e.error, e.exchanges, e.result
         ), history as (
             insert into finished_jobs (id, application_id, location_id, firing_id, rule, step, step_id, action, params, state,
@@ -183,7 +183,7 @@ async fn put_back(tx: &mut PgTransaction<'_>, back: &[&Settlement<'_>]) -> sqlx:
                 last_error = coalesce(e.error, j.last_error),
                 attempts = j.attempts - case e.outcome when 'not_begun' then 1 else 0 end,
                 max_attempts = j.max_attempts + case e.outcome when 'snooze' then 1 else 0 end
-            from ended e where j.id = e.id and j.attempts = e.attempt and j.state = e.state
+            from ended e where j.id = any($1) and j.id = e.id and j.attempts = e.attempt and j.state = e.state
             returning e.id, e.attempt, e.started_at, e.outcome, e.error, e.exchanges
         ), noted as (
             update attempts a set finished_at = now(), outcome = back.outcome, error = back.error, exchanges = back.exchanges

@@ -10,7 +10,7 @@ use bellhop::{
     },
 };
 use serde_json::{Value, json};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool, postgres::PgPoolOptions};
 
 use super::stage::place;
 
@@ -106,4 +106,65 @@ async fn a_claim_that_comes_while_a_job_ends_takes_no_lane_without_a_job_and_rew
     let second = claim(&pool, "boris").await;
     assert_eq!(second.len(), 1, "the lane is free for the next job");
     finish(&pool, &second[0]).await;
+}
+
+/// Rows of a table that were read by anybody, in any way.
+async fn reads(pool: &PgPool, table: &str) -> i64 {
+    sqlx::query("select pg_stat_force_next_flush()")
+        .execute(pool)
+        .await
+        .expect("told");
+    sqlx::query_scalar("select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where relname = $1")
+        .bind(table)
+        .fetch_one(pool)
+        .await
+        .expect("a count")
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_claim_and_its_end_read_what_they_take_and_not_the_whole_queue(pool: PgPool) {
+    partitions::ensure(&pool, 1).await.expect("partitions");
+    // One connection, so that what it reads is counted by the time it is asked.
+    let url = pool.connect_options().to_url_lossy().to_string();
+    let one = bellhop::store::connect(&url, 1, Duration::from_secs(5)).expect("an address");
+    let fill = "insert into lanes (application_id, location_id, name, priority, run_at)
+            select 1, n, 'r', 1, now() from generate_series(1, 100) n;
+        insert into jobs (lane_id, application_id, location_id, action, params, max_attempts)
+            select id, 1, location_id, 'send_webhook', '{}', 3 from generate_series(1, 200) n, lanes";
+    // What the planner remembers is a queue that was long and is empty.
+    let drained = "delete from jobs where ctid < '(100,0)'; delete from jobs; delete from lanes";
+    for statement in [
+        fill,
+        drained,
+        "vacuum (truncate off, analyze) jobs",
+        "vacuum (truncate off, analyze) lanes",
+        fill,
+    ] {
+        sqlx::raw_sql(statement).execute(&one).await.expect(statement);
+    }
+    let before = reads(&one, "jobs").await;
+    let hands = Hands {
+        worker: "anna",
+        lease: Duration::from_secs(600),
+        lowest: Priority::Unproven,
+        lanes: 10,
+        depth: 8,
+    };
+    let claimed = jobs::claim(&one, hands).await.expect("claimed");
+    assert_eq!(claimed.len(), 80);
+    let exchanges = Value::Array(Vec::new());
+    let outcome = Outcome::Done(json!({}));
+    let all: Vec<Settlement<'_>> = claimed
+        .iter()
+        .map(|job| Settlement {
+            job,
+            outcome: &outcome,
+            exchanges: &exchanges,
+        })
+        .collect();
+    let mut tx = one.begin().await.expect("a transaction");
+    assert_eq!(jobs::settle(&mut tx, &all).await.expect("settled"), [true].repeat(80));
+    tx.commit().await.expect("committed");
+    let read = reads(&one, "jobs").await - before;
+    assert!(read < 2000, "{read} rows were read for 80 jobs beside 20000");
 }
