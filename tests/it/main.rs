@@ -13,6 +13,7 @@ mod embedded;
 mod faults;
 mod house;
 mod marketplace_client;
+mod ports;
 mod sandbox;
 mod scripts;
 mod service;

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::cluster::signal;
-use crate::service::crash::free_port;
+use crate::ports::free_port;
 
 /// Debian's place for it; without it no clock is moved.
 pub(crate) const FAKE_TIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";

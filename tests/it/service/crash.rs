@@ -15,6 +15,7 @@ use sqlx::{ConnectOptions, PgPool};
 use tokio::process::{Child, Command};
 
 use super::stage::{APP, HOOK_SECRET, OPERATOR_TOKEN, TOKEN, place};
+use crate::ports::free_port;
 
 const RULES: &str = r#"
 [[rule]]
@@ -46,11 +47,6 @@ struct Scene {
     public: u16,
     operator: u16,
     process: Child,
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 impl Scene {

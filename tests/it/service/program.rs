@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::stage::{APP, HOOK_SECRET, OPERATOR_TOKEN, TOKEN, place};
+use crate::ports::free_port;
 
 /// Nothing in a test takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,11 +30,6 @@ pub(crate) struct Program {
     pub(crate) operator: u16,
     folder: tempfile::TempDir,
     supervisor: UnixDatagram,
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 impl Program {

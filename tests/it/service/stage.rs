@@ -21,6 +21,8 @@ use bellhop::{
 use serde_json::Value;
 use sqlx::{ConnectOptions, PgPool};
 
+use crate::ports::free_port;
+
 pub(crate) const TOKEN: &str = "test-partner-token-0001";
 pub(crate) const HOOK_SECRET: &str = "a hook secret for tests only";
 pub(crate) const OPERATOR_TOKEN: &str = "operator-token-for-tests";
@@ -469,12 +471,9 @@ fn configuration(sandbox: &Sandbox) -> String {
 }
 
 /// The public address is only known once the port is taken, and the webhook addresses contain it: the
-/// port is asked for first, given back, and taken again.
+/// port is chosen first.
 async fn start(config: &str, folder: &Path, pool: &PgPool) -> Service {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a port")
-        .port();
+    let port = free_port();
     let config = config
         .replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1)
         .replace("http://127.0.0.1:1\"", &format!("http://127.0.0.1:{port}\""));

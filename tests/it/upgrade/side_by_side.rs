@@ -23,6 +23,7 @@ use tokio::{
     task::JoinSet,
 };
 
+use crate::ports::free_port;
 use crate::service::stage::{APP, HOOK_SECRET, OPERATOR_TOKEN, TOKEN, place};
 
 const RULES: &str = r#"
@@ -59,11 +60,6 @@ fn before() -> PathBuf {
 
 fn this() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_bellhop"))
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// A process with its ports.
