@@ -82,7 +82,10 @@ impl Scene {
 
     /// The same as soon as there are so many: what comes in the moment in which the spool gets empty may go through it.
     async fn stored_at_last(&self, count: usize) -> Vec<i64> {
-        until("it is stored", async || self.stored().await.len() >= count && self.waiting() == 0).await;
+        until("it is stored", async || {
+            self.stored().await.len() >= count && self.waiting() == 0
+        })
+        .await;
         self.stored().await
     }
 }
