@@ -20,5 +20,6 @@ mod payloads;
 mod program;
 mod retention;
 mod rules;
+mod snapshots;
 mod spool;
 pub(crate) mod stage;
