@@ -184,8 +184,10 @@ async fn pending(
         Ok(call) => call,
         Err(error) => return Ok(Done::of(Outcome::Discard(error.to_string()))),
     };
+    // It takes effect after this. Dated later, it would undo a freeze that was told meanwhile.
+    let before = store::now(&app.pool).await?;
     match line.send(&call).await {
-        Ok(_) => after_activation(app, served, job, line).await,
+        Ok(_) => after_activation(app, served, job, line, before).await,
         Err(Failure::Call(error)) => Ok(not_activated(app, job, &error)),
         Err(failure) => Err(failure),
     }
@@ -217,7 +219,13 @@ async fn note_pending(
 }
 
 /// It was activated, or it was active before. The status tells with which dates.
-async fn after_activation(app: &App, served: &Served, job: &Claimed, line: &mut Line<'_>) -> Result<Done, Failure> {
+async fn after_activation(
+    app: &App,
+    served: &Served,
+    job: &Claimed,
+    line: &mut Line<'_>,
+    before: DateTime<Utc>,
+) -> Result<Done, Failure> {
     match observe(app, job.place, line).await {
         Ok(Some(seen)) if seen.status == Status::Active => connected(app, served, job, line, &seen).await,
         // The activation itself is certain. What it looks like will be read again.
@@ -226,7 +234,7 @@ async fn after_activation(app: &App, served: &Served, job: &Claimed, line: &mut 
             let fact = Fact::Activated {
                 periods: Periods::default(),
             };
-            let drafts = vec![draft(job.place, fact, Source::Activation, store::now(&app.pool).await?)];
+            let drafts = vec![draft(job.place, fact, Source::Activation, before)];
             let done = Done {
                 drafts,
                 look_again: true,
