@@ -18,7 +18,8 @@ use crate::service::stage::{APP, HOOK_SECRET, OPERATOR_TOKEN, SIBLING, TOKEN};
 /// The marketplace's trial, in days.
 pub(crate) const TRIAL: u32 = 14;
 
-/// Every kind of work: calls that may be repeated, messages, steps that need each other's results, a condition.
+/// Every kind of work: calls that may be repeated, calls that move money, messages, steps that need each other's
+/// results, a condition.
 pub(crate) const RULES: &str = r#"
 [[rule]]
 name = "welcome"
@@ -27,6 +28,28 @@ once_per = "location"
 [[rule.then]]
 action = "set_discount"
 percent = 20
+
+[[rule]]
+name = "contract"
+on = "installation.activated"
+[[rule.then]]
+action = "report_payment"
+amount = 29.90
+currency = "EUR"
+days = 1
+
+[[rule]]
+name = "mistake"
+on = "installation.activated"
+[[rule.then]]
+id = "wrong"
+action = "report_payment"
+amount = 19.90
+currency = "EUR"
+days = 1
+[[rule.then]]
+action = "refund_payment"
+payment = "{{ wrong.payment_id }}"
 
 [[rule]]
 name = "goodbye"

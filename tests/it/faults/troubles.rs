@@ -129,7 +129,16 @@ pub(super) fn troubles(rng: &mut Rng, scale: Scale, processes: usize) -> Vec<(Du
 }
 
 fn bad_day(rng: &mut Rng) -> Fault {
-    let calls = ["*", "status", "activate", "salons", "add_discount", "payment_link"];
+    let calls = [
+        "*",
+        "status",
+        "activate",
+        "salons",
+        "add_discount",
+        "payment_link",
+        "report_payment",
+        "refund",
+    ];
     let call = rng.choice(calls).expect("a call");
     let times = rng.u32(1..=4);
     let mut fault = match rng.u8(..13) {

@@ -7,7 +7,7 @@ use super::TRIAL;
 use crate::faults::scene::Memory;
 
 /// What the marketplace's own books say about things that must not happen twice.
-pub(super) fn ledger(memory: &Memory, leases_lost: bool) -> Vec<String> {
+pub(crate) fn twice(memory: &Memory, leases_lost: bool) -> Vec<String> {
     let mut found = Vec::new();
     for link in &memory.truth.links {
         let place = (link.application_id, link.location_id);
@@ -43,8 +43,6 @@ pub(super) fn ledger(memory: &Memory, leases_lost: bool) -> Vec<String> {
     }
     // Two workers may both have seen a pending link when one of them was thought dead. The marketplace refuses the
     // second; nobody else may ever try.
-    let refused =
-        |call: &&CallRecord| matches!(call.call, "activate" | "report_payment" | "refund") && call.status == Some(403);
     if !leases_lost {
         found.extend(
             already_active(memory)
@@ -52,14 +50,10 @@ pub(super) fn ledger(memory: &Memory, leases_lost: bool) -> Vec<String> {
                 .map(|at| format!("an activation was repeated blindly at {at}")),
         );
     }
-    found.extend(
-        memory
-            .calls
-            .iter()
-            .filter(refused)
-            .filter(|call| call.call != "activate")
-            .map(|call| format!("{} was refused: {}", call.call, call.body)),
-    );
+    // What was given back is not given back again: the marketplace finds nothing there.
+    let refused = |call: &&CallRecord| call.call == "refund" && matches!(call.status, Some(403 | 404 | 422));
+    let refused = memory.calls.iter().filter(refused);
+    found.extend(refused.map(|call| format!("a refund was refused: {}", call.path)));
     found
 }
 

@@ -4,9 +4,11 @@
 mod deliveries;
 mod installations;
 mod marketplace;
+mod money;
 mod rules;
 mod tables;
 
+pub(crate) use marketplace::twice;
 use std::{collections::BTreeSet, fmt, path::Path};
 
 use bellhop::sandbox::Limits;
@@ -112,7 +114,11 @@ impl Case<'_> {
                 Check::FiredOnce => rules::fired_once(connection).await,
                 Check::Decided => rules::decided(connection).await,
                 Check::Effects => rules::effects(connection, self.memory).await,
-                Check::Ledger => marketplace::ledger(self.memory, self.leases_lost),
+                Check::Ledger => {
+                    let mut twice = marketplace::twice(self.memory, self.leases_lost);
+                    twice.extend(money::books(connection, &self.memory.truth).await);
+                    twice
+                }
                 Check::Budget => marketplace::budget(&self.memory.calls, self.limits),
                 Check::NothingLeft => {
                     let mut left = spooled(self.folder);

@@ -91,7 +91,7 @@ pub(super) async fn effects(connection: &mut PgConnection, memory: &Memory) -> V
         connection,
         "select format('firing %s of %s has %s steps', f.id, f.rule, count(j.id)) from firings f
          left join finished_jobs j on j.firing_id = f.id group by f.id, f.rule
-         having count(j.id) <> case when f.rule = 'offer' then 2 else 1 end",
+         having count(j.id) <> case when f.rule in ('offer', 'mistake') then 2 else 1 end",
     )
     .await;
     let finished = finished(connection).await;
