@@ -34,6 +34,8 @@ pub struct Installation {
     pub generation: i32,
     /// Since when `status` is known to be so. Older observations do not change it.
     pub status_since: DateTime<Utc>,
+    /// The last moment for which it was told or seen. What is dated before it cannot move the status.
+    pub status_seen_at: DateTime<Utc>,
     /// When the owner consented to this generation.
     pub connected_at: Option<DateTime<Utc>>,
     /// When this generation became active first.
@@ -76,6 +78,7 @@ impl Installation {
             generation: 0,
             // Anything observed from now on is newer.
             status_since: now - chrono::TimeDelta::days(36_500),
+            status_seen_at: now - chrono::TimeDelta::days(36_500),
             connected_at: None,
             activated_at: None,
             periods: Periods::default(),
@@ -121,8 +124,8 @@ impl Installation {
 
     fn pending(&self, since: Option<DateTime<Utc>>, at: DateTime<Utc>) -> (Self, Change) {
         match self.status {
-            _ if at < self.status_since => self.stale(),
-            Status::Pending => (self.clone(), Change::Nothing("already pending")),
+            _ if at < self.status_seen_at => self.stale(),
+            Status::Pending => self.seen_again(at, "already pending"),
             // A link is never pending again without having been disconnected (contract 8), so an
             // active or frozen one means that we missed the uninstall: it is a new connection too.
             Status::Uninstalled | Status::Active | Status::Frozen => {
@@ -133,8 +136,8 @@ impl Installation {
 
     fn active(&self, periods: Periods, at: DateTime<Utc>) -> (Self, Change) {
         match self.status {
-            _ if at < self.status_since => self.stale(),
-            Status::Active => (self.clone(), Change::Nothing("already active")),
+            _ if at < self.status_seen_at => self.stale(),
+            Status::Active => self.seen_again(at, "already active"),
             Status::Pending | Status::Frozen => {
                 let activated_at = self.activated_at.or(Some(at));
                 let periods = self.periods.updated(periods);
@@ -142,6 +145,7 @@ impl Installation {
                     Self {
                         status: Status::Active,
                         status_since: at,
+                        status_seen_at: at,
                         activated_at,
                         periods,
                         ..self.clone()
@@ -166,12 +170,13 @@ impl Installation {
 
     fn frozen(&self, at: DateTime<Utc>) -> (Self, Change) {
         match self.status {
-            _ if at < self.status_since => self.stale(),
-            Status::Frozen => (self.clone(), Change::Nothing("already frozen")),
+            _ if at < self.status_seen_at => self.stale(),
+            Status::Frozen => self.seen_again(at, "already frozen"),
             Status::Active | Status::Pending => (
                 Self {
                     status: Status::Frozen,
                     status_since: at,
+                    status_seen_at: at,
                     ..self.clone()
                 },
                 Change::Moved,
@@ -183,12 +188,15 @@ impl Installation {
 
     fn uninstalled(&self, at: DateTime<Utc>) -> (Self, Change) {
         match self.status {
-            _ if at < self.status_since => self.stale(),
-            Status::Uninstalled => (self.clone(), Change::Nothing("already uninstalled")),
+            _ if at < self.status_seen_at => self.stale(),
+            // Nothing is kept of a place that was never connected.
+            Status::Uninstalled if self.generation == 0 => (self.clone(), Change::Nothing("already uninstalled")),
+            Status::Uninstalled => self.seen_again(at, "already uninstalled"),
             Status::Pending | Status::Active | Status::Frozen => (
                 Self {
                     status: Status::Uninstalled,
                     status_since: at,
+                    status_seen_at: at,
                     ..self.clone()
                 },
                 Change::Moved,
@@ -213,14 +221,28 @@ impl Installation {
             status,
             generation: self.generation + 1,
             status_since: at,
+            status_seen_at: at,
             connected_at: Some(since),
             activated_at: None,
             periods: Periods::default(),
         }
     }
 
+    /// The status stays, and whatever is older has nothing to say any more: callbacks, lost answers and looks at the
+    /// status arrive in another order than they happened.
+    fn seen_again(&self, at: DateTime<Utc>, why: &'static str) -> (Self, Change) {
+        let seen = Self {
+            status_seen_at: at,
+            ..self.clone()
+        };
+        (seen, Change::Nothing(why))
+    }
+
     fn stale(&self) -> (Self, Change) {
-        (self.clone(), Change::Nothing("learnt before the present status began"))
+        (
+            self.clone(),
+            Change::Nothing("learnt before what is known of the status"),
+        )
     }
 
     /// Counts on a trial of so many days until the marketplace tells the real one.

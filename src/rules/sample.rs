@@ -47,6 +47,7 @@ impl Sample {
                 status: Status::Active,
                 generation: 1,
                 status_since: now,
+                status_seen_at: now,
                 connected_at: Some(now - TimeDelta::days(14)),
                 activated_at: Some(now - TimeDelta::days(14)),
                 periods: Periods {

@@ -31,6 +31,9 @@ async fn age_once(pool: &PgPool, by: f64) -> sqlx::Result<()> {
     )
     .execute(&mut *tx)
     .await?;
+    sqlx::query!("update sightings set seen_at = seen_at - make_interval(secs => $1)", by)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query!(
         "update timers set date = date - make_interval(secs => $1), due_at = due_at - make_interval(secs => $1),
             fired_for = fired_for - make_interval(secs => $1)",

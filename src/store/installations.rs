@@ -20,6 +20,7 @@ struct Row {
     trial_ends_at: Option<DateTime<Utc>>,
     paid_until: Option<DateTime<Utc>>,
     has_paid: bool,
+    seen_at: Option<DateTime<Utc>>,
 }
 
 impl From<Row> for Installation {
@@ -32,6 +33,8 @@ impl From<Row> for Installation {
             status: Status::parse(&row.status).unwrap_or(Status::Uninstalled),
             generation: row.generation,
             status_since: row.status_since,
+            // The version before this one moves the status and notes no sightings.
+            status_seen_at: row.seen_at.map_or(row.status_since, |seen| seen.max(row.status_since)),
             connected_at: row.connected_at,
             activated_at: row.activated_at,
             periods: Periods {
@@ -50,7 +53,10 @@ impl From<Row> for Installation {
 pub async fn get(pool: &PgPool, place: Place) -> sqlx::Result<Installation> {
     let row = sqlx::query_as!(
         Row,
-        "select * from installations where application_id = $1 and location_id = $2",
+        r#"select i.application_id, i.location_id, i.status, i.generation, i.status_since, i.connected_at, i.activated_at,
+                  i.trial_ends_at, i.paid_until, i.has_paid, s.seen_at as "seen_at?"
+           from installations i left join sightings s using (application_id, location_id)
+           where application_id = $1 and location_id = $2"#,
         place.application_id.0,
         place.location_id.0
     )
@@ -67,8 +73,10 @@ pub async fn read(tx: &mut PgTransaction<'_>, places: &[Place]) -> sqlx::Result<
     let (applications, locations) = columns(places);
     let rows = sqlx::query_as!(
         Row,
-        r#"select i.* from unnest($1::bigint[], $2::bigint[]) as w(application_id, location_id)
-           join installations i using (application_id, location_id)"#,
+        r#"select i.application_id, i.location_id, i.status, i.generation, i.status_since, i.connected_at, i.activated_at,
+                  i.trial_ends_at, i.paid_until, i.has_paid, s.seen_at as "seen_at?"
+           from unnest($1::bigint[], $2::bigint[]) as w(application_id, location_id)
+           join installations i using (application_id, location_id) left join sightings s using (application_id, location_id)"#,
         &applications,
         &locations
     )
@@ -96,7 +104,10 @@ pub async fn lock(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<Inst
         .await?;
     let row = sqlx::query_as!(
         Row,
-        "select * from installations where application_id = $1 and location_id = $2 for update",
+        r#"select i.application_id, i.location_id, i.status, i.generation, i.status_since, i.connected_at, i.activated_at,
+                  i.trial_ends_at, i.paid_until, i.has_paid, s.seen_at as "seen_at?"
+           from installations i left join sightings s using (application_id, location_id)
+           where application_id = $1 and location_id = $2 for update of i"#,
         place.application_id.0,
         place.location_id.0
     )
@@ -113,13 +124,17 @@ pub async fn save(tx: &mut PgTransaction<'_>, installation: &Installation) -> sq
     let periods = installation.periods;
     sqlx::query!(
         r#"
-        insert into installations (application_id, location_id, status, generation, status_since, connected_at,
-            activated_at, trial_ends_at, paid_until, has_paid)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        on conflict (application_id, location_id) do update set status = excluded.status,
-            generation = excluded.generation, status_since = excluded.status_since,
-            connected_at = excluded.connected_at, activated_at = excluded.activated_at,
-            trial_ends_at = excluded.trial_ends_at, paid_until = excluded.paid_until, has_paid = excluded.has_paid
+        with saved as (
+            insert into installations (application_id, location_id, status, generation, status_since, connected_at,
+                activated_at, trial_ends_at, paid_until, has_paid)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            on conflict (application_id, location_id) do update set status = excluded.status,
+                generation = excluded.generation, status_since = excluded.status_since,
+                connected_at = excluded.connected_at, activated_at = excluded.activated_at,
+                trial_ends_at = excluded.trial_ends_at, paid_until = excluded.paid_until, has_paid = excluded.has_paid
+        )
+        insert into sightings (application_id, location_id, seen_at) values ($1, $2, $11)
+        on conflict (application_id, location_id) do update set seen_at = excluded.seen_at
         "#,
         installation.place.application_id.0,
         installation.place.location_id.0,
@@ -131,6 +146,25 @@ pub async fn save(tx: &mut PgTransaction<'_>, installation: &Installation) -> sq
         periods.trial_ends_at,
         periods.paid_until,
         periods.has_paid,
+        installation.status_seen_at,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes that the status, as it is known, was seen at a moment. Nothing for a place that is not known.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn seen_again(tx: &mut PgTransaction<'_>, place: Place, at: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into sightings (application_id, location_id, seen_at)
+         select application_id, location_id, $3 from installations where application_id = $1 and location_id = $2
+         on conflict (application_id, location_id) do update set seen_at = greatest(sightings.seen_at, excluded.seen_at)",
+        place.application_id.0,
+        place.location_id.0,
+        at,
     )
     .execute(&mut **tx)
     .await?;

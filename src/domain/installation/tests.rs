@@ -122,6 +122,27 @@ proptest! {
         prop_assert!(state.status_since != at(100) || after.generation == state.generation);
     }
 
+    #[test]
+    fn the_latest_word_about_the_status_holds_in_whatever_order_they_arrive(
+        mut told in prop::collection::vec(0..4_usize, 1..8).prop_map(|told| told.into_iter().zip(0..).collect::<Vec<(usize, i64)>>())
+            .prop_shuffle(),
+    ) {
+        let words = [Status::Pending, Status::Active, Status::Frozen, Status::Uninstalled];
+        let (known, _) = new().apply(&Fact::Pending { since: None }, at(-1));
+        let state = told.iter().fold(known, |state, (word, when)| {
+            let fact = match words[*word] {
+                Status::Pending => Fact::Pending { since: None },
+                Status::Active => Fact::Unfrozen { periods: periods() },
+                Status::Frozen => Fact::Frozen,
+                Status::Uninstalled => Fact::Uninstalled,
+            };
+            state.apply(&fact, at(*when)).0
+        });
+        told.sort_by_key(|(_, when)| *when);
+        let last = told.last().expect("one");
+        prop_assert_eq!(state.status, words[last.0]);
+    }
+
     /// Whatever was lost, doubled or shuffled before: one look at the truth repairs it, and a
     /// second look finds nothing more to say.
     #[test]

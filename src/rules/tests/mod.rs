@@ -75,6 +75,7 @@ impl World {
                 status: Status::Active,
                 generation: 2,
                 status_since: now(),
+                status_seen_at: now(),
                 connected_at: Some(now()),
                 activated_at: None,
                 periods: Periods {

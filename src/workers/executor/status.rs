@@ -87,6 +87,9 @@ pub(super) async fn differences(
     let mut tx = app.pool.begin().await?;
     let installation = installations::lock(&mut tx, place).await?;
     let known = installations::payments(&mut tx, place).await?;
+    if installation.status == seen.status {
+        installations::seen_again(&mut tx, place, seen.observed_at).await?;
+    }
     tx.commit().await?;
     let mut facts = installation.differences(seen, &known, expected.map(|expected| expected.id));
     for fact in &mut facts {

@@ -185,7 +185,7 @@ impl<'a> Sitting<'a> {
         };
         let after = after.expecting_trial(served.config.trial_days);
         if after != before {
-            if after.status == Status::Uninstalled {
+            if after.status == Status::Uninstalled && before.status != after.status {
                 // What is cancelled now includes what the events before this one fired.
                 self.fire(tx, events).await?;
             }
@@ -340,7 +340,7 @@ async fn follow_up(
     if after.status != before.status || after.generation != before.generation {
         installations::remember_move(tx, before.status, after, event.source, event.id).await?;
     }
-    if after.status == Status::Uninstalled {
+    if after.status == Status::Uninstalled && before.status != after.status {
         let survivors = served.rules.rules().iter().filter(|rule| survives(rule));
         let survivors: Vec<String> = survivors.map(|rule| rule.name.clone()).collect();
         let which = Cancel::Rules {
