@@ -54,6 +54,19 @@ pub(crate) struct Cluster {
     _guard: Child,
 }
 
+/// A connection, as soon as there is one: a blow just before this one may have sent the server into recovery.
+async fn connected(url: &str) -> PgConnection {
+    let mut last = None;
+    for _ in 0..500 {
+        match PgConnection::connect(url).await {
+            Ok(connection) => return connection,
+            Err(error) => last = Some(error),
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no connection: {last:?}");
+}
+
 impl Cluster {
     /// Durable: with every flush, as in production. Without, commits survive the server but not the machine.
     pub(crate) async fn start(durable: bool) -> Self {
@@ -205,7 +218,7 @@ impl Cluster {
             "set default_transaction_read_only = on",
             "reset default_transaction_read_only",
         ] {
-            let mut connection = PgConnection::connect(&url).await.expect("a connection");
+            let mut connection = connected(&url).await;
             let alter = sqlx::AssertSqlSafe(format!("alter system {set}"));
             connection.execute(alter).await.expect("altered");
             connection.execute("select pg_reload_conf()").await.expect("told");

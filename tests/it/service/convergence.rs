@@ -3,10 +3,18 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bellhop::{
-    domain::action::Action,
+    domain::{
+        action::Action,
+        event::{Draft, Fact, Source},
+        payment::Periods,
+    },
     sandbox::{Connect, Fault, FaultKind, Forged, Location, Origin, Pay, Place, Status},
-    store::jobs::{self, NewJob},
+    store::{
+        self, events,
+        jobs::{self, NewJob},
+    },
 };
+use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use sqlx::PgPool;
 
@@ -146,7 +154,7 @@ async fn after_any_history_one_look_makes_both_sides_agree(pool: PgPool) {
             let seconds = |key: &str| {
                 item[key]
                     .as_str()
-                    .map(|at| at.parse::<chrono::DateTime<chrono::Utc>>().expect("a time").timestamp())
+                    .map(|at| at.parse::<DateTime<Utc>>().expect("a time").timestamp())
             };
             assert_eq!(
                 seconds("paid_until").max(seconds("trial_ends_at")),
@@ -176,5 +184,45 @@ async fn a_connection_whose_redirect_never_came_is_finished_when_a_look_finds_it
         stage.jobs(1).await,
         ["- read_status completed 1", "- activate completed 1"]
     );
+    stage.end().await;
+}
+
+/// Something that comes late: it happened at that time.
+async fn late(stage: &Stage, fact: Fact, occurred_at: DateTime<Utc>) {
+    let draft = Draft {
+        place: place(1),
+        kind: fact.kind(),
+        source: Source::Callback,
+        fact,
+        occurred_at,
+    };
+    let mut tx = stage.pool.begin().await.expect("a transaction");
+    events::append(&mut tx, &[draft]).await.expect("appended");
+    tx.commit().await.expect("committed");
+    stage.settled().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn what_comes_late_does_not_undo_what_was_seen_or_told_again_since(pool: PgPool) {
+    let stage = Stage::set(pool, "").await;
+    stage.connected(&[1]).await;
+    stage.settled().await;
+    let before_the_look = store::now(&stage.pool).await.expect("now");
+    let action = Action::ReadStatus { expect_payment: None };
+    jobs::enqueue_alone(&stage.pool, &NewJob::look(place(1), &action))
+        .await
+        .expect("a look");
+    stage.settled().await;
+    late(&stage, Fact::Frozen, before_the_look).await;
+    assert_eq!(stage.status(1).await, "active", "it was seen to be active after that");
+
+    let now = store::now(&stage.pool).await.expect("now");
+    late(&stage, Fact::Frozen, now).await;
+    late(&stage, Fact::Frozen, now + TimeDelta::seconds(2)).await;
+    let periods = Periods::default();
+    late(&stage, Fact::Unfrozen { periods }, now + TimeDelta::seconds(1)).await;
+    assert_eq!(stage.status(1).await, "frozen", "it was said to be frozen after that");
+    late(&stage, Fact::Unfrozen { periods }, now + TimeDelta::seconds(3)).await;
+    assert_eq!(stage.status(1).await, "active");
     stage.end().await;
 }
