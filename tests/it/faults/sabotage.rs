@@ -165,8 +165,9 @@ const DAMAGE: [(&str, Check); 27] = [
     ),
     ("update ledger set state = 'failed' where kind = 'refund'", Check::Ledger),
     (
-        "update ledger set payment_id = (select payment_id from ledger where kind = 'payment' order by id desc limit 1)
-            where id = (select min(id) from ledger where kind = 'payment')",
+        "drop index ledger_payments;
+         update ledger l set payment_id = (select max(payment_id) from ledger where kind = 'payment' and application_id = l.application_id)
+            where kind = 'payment'",
         Check::Ledger,
     ),
     (
