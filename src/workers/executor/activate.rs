@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::{
-    Done, Progressed, outcome,
+    Done, Progressed, location, outcome,
     status::{differences, draft, observe},
 };
 use crate::{
@@ -20,7 +20,6 @@ use crate::{
     config::Activation,
     domain::{
         event::{Draft, Fact, Source},
-        ids::LocationId,
         installation::{Observation, Status},
         payment::Periods,
     },
@@ -36,12 +35,6 @@ use crate::{
     },
     workers::scheduler::count_appended,
 };
-
-/// Locations on one page of the list; the most it takes.
-const PAGE: u32 = 1000;
-
-/// Pages that are looked through for one location.
-const PAGES: u32 = 50;
 
 /// Attempts that wait for a consent to show, when a signed redirect says that there was one.
 const EARLY_LOOKS: i32 = 3;
@@ -230,7 +223,7 @@ async fn after_activation(
         Ok(Some(seen)) if seen.status == Status::Active => connected(app, served, job, line, &seen).await,
         // The activation itself is certain. What it looks like will be read again.
         Ok(_) | Err(Failure::Call(_) | Failure::NoTurn | Failure::Shut(_) | Failure::Stopping) => {
-            learn_location(app, served, job.place.location_id, line).await;
+            location::learn(app, served, job.place.location_id, line).await;
             let fact = Fact::Activated {
                 periods: Periods::default(),
             };
@@ -257,7 +250,7 @@ async fn connected(
     // is learnt first; then its dates are read again with the right time zone.
     let known = installations::location(&app.pool, job.place).await?.is_some();
     if !known {
-        learn_location(app, served, job.place.location_id, line).await;
+        location::learn(app, served, job.place.location_id, line).await;
     }
     let seen = match known {
         true => seen.clone(),
@@ -274,30 +267,6 @@ async fn connected(
         ..Done::of(Outcome::Done(json!({"status": seen.status})))
     };
     Ok(done.noting(progress, None, None))
-}
-
-/// The list of connected locations tells what a place is like. Without it rules see only its number;
-/// that is no reason to hold up a connection.
-async fn learn_location(app: &App, served: &Served, location: LocationId, line: &mut Line<'_>) {
-    let mut first_seen = None;
-    for page in 1..=PAGES {
-        let Ok(call) = calls::inventory::salons(served.id, page, PAGE) else {
-            return;
-        };
-        let Ok(listed) = line.send(&call).await else { return };
-        if let Some(found) = listed.locations.iter().find(|found| found.id == location) {
-            if let Err(error) = installations::save_location(&app.pool, served.id, found).await {
-                tracing::warn!(%error, location_id = %location, "What is known of a location could not be kept");
-            }
-            return;
-        }
-        let first = listed.locations.first().map(|location| location.id);
-        let repeated = first_seen.is_some() && first == first_seen;
-        if listed.listed < PAGE as usize || repeated {
-            return;
-        }
-        first_seen = first_seen.or(first);
-    }
 }
 
 /// The activation failed or may have failed. It is tried until its time is over.

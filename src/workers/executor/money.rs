@@ -5,13 +5,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Days, Months, SubsecRound, TimeDelta, Utc};
+use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use serde_json::json;
 
-use super::{
-    Done, outcome,
-    status::{observe, zone},
-};
+use super::{Done, location, outcome, status::observe};
 use crate::{
     app::{
         App,
@@ -20,6 +18,7 @@ use crate::{
     },
     domain::{
         action::Term,
+        ids::Place,
         installation::{Observation, Status},
         payment::Payment,
     },
@@ -68,6 +67,10 @@ pub(super) async fn run(
         }
         Some(_) | None => {}
     }
+    let Some(zone) = known_zone(app, served, job.place, line).await? else {
+        let error = "the time zone of the location is not known yet, and dates of payments are local";
+        return Ok(Done::of(outcome::retry(&app.config.jobs, job, None, error)));
+    };
     let Some(seen) = observe(app, job.place, line).await? else {
         let error = "the marketplace answered with a status word nobody knows";
         return Ok(Done::of(outcome::retry(&app.config.jobs, job, None, error)));
@@ -99,7 +102,16 @@ pub(super) async fn run(
         }
         Finding::NotYet => {}
     }
-    call(app, job, line, &entry).await
+    call(app, job, line, (&entry, zone)).await
+}
+
+/// In the zone of anybody else a payment would be reported for a wrong period, and not be found again.
+async fn known_zone(app: &App, served: &Served, place: Place, line: &mut Line<'_>) -> Result<Option<Tz>, Failure> {
+    if let Some(zone) = location::zone(app, place).await? {
+        return Ok(Some(zone));
+    }
+    location::learn(app, served, place.location_id, line).await;
+    location::zone(app, place).await
 }
 
 /// A request may arrive at the marketplace until its time is over, and takes effect a little later.
@@ -193,7 +205,7 @@ fn ours(new: &[&Payment], (from, to): (DateTime<Utc>, DateTime<Utc>)) -> Finding
     }
 }
 
-async fn call(app: &App, job: &Claimed, line: &mut Line<'_>, entry: &Entry) -> Result<Done, Failure> {
+async fn call(app: &App, job: &Claimed, line: &mut Line<'_>, (entry, zone): (&Entry, Tz)) -> Result<Done, Failure> {
     let begin = async || Ok(ledger::begin(&app.pool, entry.id, job).await?);
     let answer = match &entry.intent {
         Intent::Payment {
@@ -204,7 +216,6 @@ async fn call(app: &App, job: &Claimed, line: &mut Line<'_>, entry: &Entry) -> R
             period_to,
             ..
         } => {
-            let zone = zone(app, job.place).await?.unwrap_or(chrono_tz::UTC);
             let local = |moment: &DateTime<Utc>| moment.with_timezone(&zone).naive_local();
             let report = PaymentReport {
                 amount: *amount,

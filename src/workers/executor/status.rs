@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::json;
 
-use super::{Done, outcome};
+use super::{Done, location::zone, outcome};
 use crate::{
     app::{
         App,
@@ -67,13 +67,6 @@ pub(super) async fn observe(app: &App, place: Place, line: &mut Line<'_>) -> Res
         created_at: seen.created_at.filter(|_| zone.is_some()),
         ..seen
     }))
-}
-
-/// Dates of payments are local and carry no offset (contract 5).
-pub(super) async fn zone(app: &App, place: Place) -> Result<Option<Tz>, Failure> {
-    let location = installations::location(&app.pool, place).await?;
-    let name = location.and_then(|location| location.timezone_name);
-    Ok(name.and_then(|name| name.parse().ok()))
 }
 
 /// What an observation says that we do not know yet, as events on their way to the inbox.

@@ -106,6 +106,24 @@ async fn a_payment_is_reported_for_the_period_after_the_trial_and_its_number_is_
     stage.end().await;
 }
 
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn nothing_is_reported_before_the_time_zone_of_the_location_is_known(pool: PgPool) {
+    let stage = set(pool, CONTRACT).await;
+    let unlisted = Fault::new("salons", FaultKind::Status).status(500).times(3);
+    stage.sandbox.fail(unlisted).await.expect("a fault");
+    stage.connected(&[1]).await;
+    stage
+        .until("it is reported", async || {
+            entries(&stage).await == ["payment done 1 calls"]
+        })
+        .await;
+    let link = stage.sandbox.link(APP, 1).await.expect("a link");
+    let payment = link.link.payments.iter().find(|payment| payment.currency_iso == "EUR");
+    let late = payment.expect("it").period_from - link.trial_to.expect("a trial");
+    assert!((0..=1).contains(&late.num_seconds()), "in the location's time: {late}");
+    stage.end().await;
+}
+
 /// The answer to the report is lost in this way; it is made once, after so many calls.
 async fn lost(pool: PgPool, kind: FaultKind, calls: u64) {
     let stage = set(pool, CONTRACT).await;

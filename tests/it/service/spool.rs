@@ -31,7 +31,7 @@ struct Scene {
     pool: PgPool,
     gate: Gate,
     intake: Intake,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Scene {
@@ -44,7 +44,7 @@ impl Scene {
             intake: intake(&gate, &folder, spool),
             pool,
             gate,
-            _folder: folder,
+            folder,
         };
         if way == Way::Open {
             // From here on the statement is known to the connection.
@@ -332,4 +332,26 @@ async fn a_killed_process_leaves_its_spool_to_the_next(pool: PgPool) {
     assert!(in_order, "in the order of their arrival");
     signal(process.id().expect("it runs"), "TERM");
     assert!(ended(&mut process).await.success(), "{}", program.log());
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_running_process_takes_over_the_spool_of_one_that_is_gone(pool: PgPool) {
+    let Scene {
+        pool,
+        gate,
+        intake: goes,
+        folder,
+    } = Scene::set(pool, Way::Shut, Some(SPOOL)).await;
+    let stays = intake(&gate, &folder, Some(SPOOL));
+    for number in 1..4 {
+        assert!(goes.accept(vec![delivery(number)]).await.is_ok());
+    }
+    assert_eq!(stays.spooled().expect("a spool").events, 0);
+    drop(goes);
+    gate.now(Way::Open);
+    until("the other one stored it", async || {
+        let stored = sqlx::query_scalar::<_, i64>("select resource_id from events order by id").fetch_all(&pool);
+        stored.await.expect("numbers") == [1, 2, 3]
+    })
+    .await;
 }
