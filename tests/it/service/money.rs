@@ -119,8 +119,8 @@ async fn nothing_is_reported_before_the_time_zone_of_the_location_is_known(pool:
         .await;
     let link = stage.sandbox.link(APP, 1).await.expect("a link");
     let payment = link.link.payments.iter().find(|payment| payment.currency_iso == "EUR");
-    let late = payment.expect("it").period_from - link.trial_to.expect("a trial");
-    assert!((0..=1).contains(&late.num_seconds()), "in the location's time: {late}");
+    let ago = chrono::Utc::now() - payment.expect("it").payment_date;
+    assert!((0..60).contains(&ago.num_seconds()), "paid so long ago: {ago}");
     stage.end().await;
 }
 
