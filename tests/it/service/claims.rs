@@ -5,7 +5,7 @@ use std::time::Duration;
 use bellhop::{
     domain::action::{Action, Priority},
     store::{
-        jobs::{self, Claimed, Hands, NewJob, Outcome, Settlement},
+        jobs::{self, Cancel, Claimed, Hands, NewJob, Outcome, Settlement},
         partitions,
     },
 };
@@ -106,6 +106,60 @@ async fn a_claim_that_comes_while_a_job_ends_takes_no_lane_without_a_job_and_rew
     let second = claim(&pool, "boris").await;
     assert_eq!(second.len(), 1, "the lane is free for the next job");
     finish(&pool, &second[0]).await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_job_that_is_cancelled_while_the_one_before_it_ends_leaves_no_lane(pool: PgPool) {
+    partitions::ensure(&pool, 1).await.expect("partitions");
+    let action = Action::SetDiscount {
+        percent: rust_decimal::Decimal::TEN,
+    };
+    let job = NewJob {
+        place: place(1),
+        lane: "a",
+        priority: Priority::Rule,
+        action: &action,
+        step: None,
+        max_attempts: 3,
+    };
+    let mut tx = pool.begin().await.expect("a transaction");
+    jobs::enqueue(&mut tx, &[job.clone(), job]).await.expect("queued");
+    tx.commit().await.expect("committed");
+    sqlx::query("update jobs set firing_id = 1, rule = 'a'")
+        .execute(&pool)
+        .await
+        .expect("of a rule");
+    let first = claim(&pool, "anna").await.remove(0);
+
+    let mut ending = pool.begin().await.expect("a transaction");
+    let done = Settlement {
+        job: &first,
+        outcome: &Outcome::Done(json!({})),
+        exchanges: &Value::Array(Vec::new()),
+    };
+    jobs::settle(&mut ending, &[done]).await.expect("settled");
+    let cancelling = tokio::spawn({
+        let pool = pool.clone();
+        async move {
+            let which = Cancel::Rules {
+                place: place(1),
+                except: &[],
+            };
+            let mut tx = pool.begin().await.expect("a transaction");
+            let cancelled = jobs::cancel(&mut tx, &which, "gone").await.expect("cancelled");
+            tx.commit().await.expect("committed");
+            cancelled
+        }
+    });
+    // Until it has done what it can without the other one.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    ending.commit().await.expect("committed");
+    assert_eq!(cancelling.await.expect("cancelled"), 1);
+    let left: i64 = sqlx::query_scalar("select count(*) from lanes")
+        .fetch_one(&pool)
+        .await
+        .expect("a count");
+    assert_eq!(left, 0);
 }
 
 /// Rows of a table that were read by anybody, in any way.
