@@ -32,7 +32,7 @@ pub struct Installation {
     pub status: Status,
     /// Grows with every new connection; 0 before the first.
     pub generation: i32,
-    /// Since when `status` is known to be so. Older observations do not change it.
+    /// Since when `status` is known to be so.
     pub status_since: DateTime<Utc>,
     /// The last moment for which it was told or seen. What is dated before it cannot move the status.
     pub status_seen_at: DateTime<Utc>,

@@ -91,7 +91,7 @@ pub struct Entry {
 /// When the database does not answer.
 pub async fn find(pool: &PgPool, job: JobId) -> sqlx::Result<Option<Entry>> {
     let row = sqlx::query!(
-        r#"select id, kind, state, payment_id, amount, currency, paid_at, period_from, period_to, seen, note,
+        r#"select id, state, payment_id, amount, currency, paid_at, period_from, period_to, seen, note,
                   extract(epoch from clock_timestamp() - called_at)::float8 as called_seconds_ago
            from ledger where job_id = $1"#,
         job.0

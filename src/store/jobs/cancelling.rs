@@ -94,8 +94,8 @@ async fn free_lanes(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<()
     Ok(())
 }
 
-/// Drops lanes without jobs that nobody leases, and returns how many. This version leaves none; an older
-/// one beside it may, when it cancels a job in the moment in which its lane is freed.
+/// Drops lanes without jobs that nobody leases, and returns how many. They come about when the jobs of a
+/// lane are cancelled while a worker leases it who dies before he gives it back.
 ///
 /// # Errors
 /// When the database does not answer.

@@ -67,7 +67,12 @@ pub(super) async fn run(
         }
         Some(_) | None => {}
     }
-    let Some(zone) = known_zone(app, served, job.place, line).await? else {
+    let zone = match &wish {
+        Wish::Report { .. } => known_zone(app, served, job.place, line).await?,
+        // It has no dates.
+        Wish::Refund { .. } => Some(Tz::UTC),
+    };
+    let Some(zone) = zone else {
         let error = "the time zone of the location is not known yet, and dates of payments are local";
         return Ok(Done::of(outcome::retry(&app.config.jobs, job, None, error)));
     };
