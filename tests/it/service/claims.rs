@@ -23,6 +23,25 @@ const A_PAUSE: &str = "
     alter table lanes rename to all_lanes;
     create view lanes as select * from all_lanes where pause()";
 
+/// In one lane.
+async fn two_jobs(pool: &PgPool) {
+    partitions::ensure(pool, 1).await.expect("partitions");
+    let action = Action::SetDiscount {
+        percent: rust_decimal::Decimal::TEN,
+    };
+    let job = NewJob {
+        place: place(1),
+        lane: "a",
+        priority: Priority::Rule,
+        action: &action,
+        step: None,
+        max_attempts: 3,
+    };
+    let mut tx = pool.begin().await.expect("a transaction");
+    jobs::enqueue(&mut tx, &[job.clone(), job]).await.expect("queued");
+    tx.commit().await.expect("committed");
+}
+
 async fn claim(pool: &PgPool, worker: &str) -> Vec<Claimed> {
     let hands = Hands {
         worker,
@@ -47,21 +66,7 @@ async fn finish(pool: &PgPool, job: &Claimed) {
 
 #[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
 async fn a_claim_that_comes_while_a_job_ends_takes_no_lane_without_a_job_and_rewrites_no_attempt(pool: PgPool) {
-    partitions::ensure(&pool, 1).await.expect("partitions");
-    let action = Action::SetDiscount {
-        percent: rust_decimal::Decimal::TEN,
-    };
-    let job = NewJob {
-        place: place(1),
-        lane: "a",
-        priority: Priority::Rule,
-        action: &action,
-        step: None,
-        max_attempts: 3,
-    };
-    let mut tx = pool.begin().await.expect("a transaction");
-    jobs::enqueue(&mut tx, &[job.clone(), job]).await.expect("queued");
-    tx.commit().await.expect("committed");
+    two_jobs(&pool).await;
     sqlx::raw_sql(A_PAUSE).execute(&pool).await.expect("a pause");
     let late = PgPoolOptions::new()
         .connect_with((*pool.connect_options()).clone().application_name("late"))
@@ -110,21 +115,7 @@ async fn a_claim_that_comes_while_a_job_ends_takes_no_lane_without_a_job_and_rew
 
 #[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
 async fn a_job_that_is_cancelled_while_the_one_before_it_ends_leaves_no_lane(pool: PgPool) {
-    partitions::ensure(&pool, 1).await.expect("partitions");
-    let action = Action::SetDiscount {
-        percent: rust_decimal::Decimal::TEN,
-    };
-    let job = NewJob {
-        place: place(1),
-        lane: "a",
-        priority: Priority::Rule,
-        action: &action,
-        step: None,
-        max_attempts: 3,
-    };
-    let mut tx = pool.begin().await.expect("a transaction");
-    jobs::enqueue(&mut tx, &[job.clone(), job]).await.expect("queued");
-    tx.commit().await.expect("committed");
+    two_jobs(&pool).await;
     sqlx::query("update jobs set firing_id = 1, rule = 'a'")
         .execute(&pool)
         .await
