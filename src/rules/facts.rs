@@ -269,7 +269,7 @@ fn group_json(group: Group) -> Map<String, Value> {
 }
 
 impl Fact {
-    fn into_json(self) -> Value {
+    pub(super) fn into_json(self) -> Value {
         match self {
             Self::Whole(number) => number.into(),
             Self::Text(text) => text.into(),

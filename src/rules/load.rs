@@ -50,15 +50,16 @@ pub(super) fn read_file(file: &SourceFile, secrets: ReadSecret<'_>) -> (Vec<Read
         notebook.note(0, "the file is larger than 1 MiB", "this is hardly a file of rules");
         return (Vec::new(), notebook.into_mistakes());
     }
-    let document = match DeTable::parse(&file.text) {
-        Ok(document) => document,
-        Err(error) => {
-            let at = error.span().map_or(0, |span| span.start);
-            let what = format!("this is not TOML: {}", error.message().replace('\n', ", "));
-            notebook.note(at, what, "correct the syntax");
-            return (Vec::new(), notebook.into_mistakes());
-        }
-    };
+    let (document, errors) = DeTable::parse_recoverable(&file.text);
+    for error in &errors {
+        let at = error.span().map_or(0, |span| span.start);
+        let what = format!("this is not TOML: {}", error.message().replace('\n', ", "));
+        notebook.note(at, what, "correct the syntax");
+    }
+    if !errors.is_empty() {
+        // What could be read of such a file would be judged wrongly.
+        return (Vec::new(), notebook.into_mistakes());
+    }
     let top = Table::new(document.get_ref(), 0);
     top.refuse_unknown(&["rule"], &[], &mut notebook);
     let rules = top

@@ -133,7 +133,7 @@ pub(super) fn suggest(word: &str, valid: &[&str]) -> String {
 }
 
 /// The valid word with the fewest edits, when these are few.
-pub(super) fn nearest<'w>(word: &str, valid: &[&'w str]) -> Option<&'w str> {
+pub fn nearest<'w>(word: &str, valid: &[&'w str]) -> Option<&'w str> {
     let length = word.chars().count();
     if length > 60 {
         return None;

@@ -8,6 +8,7 @@
 mod body;
 mod condition;
 mod condition_check;
+mod explain;
 mod facts;
 mod judge;
 mod key;
@@ -31,10 +32,11 @@ use secrecy::SecretString;
 pub use self::{
     body::default_webhook_body,
     condition::Condition,
+    explain::{Explanation, KnownFact, explain, explain_rule},
     facts::{ApplicationView, EventView, Facts, Subject},
     judge::{Decision, judge},
-    mistake::Mistake,
-    rule::{Late, Mode, OncePer, Rule, Step},
+    mistake::{Mistake, nearest},
+    rule::{Late, Mode, OncePer, Outline, Rule, Step},
     template::{RenderError, render},
     trigger::{Trigger, Word},
 };

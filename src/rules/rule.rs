@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::{condition::Condition, trigger::Trigger};
 use crate::domain::{action::Action, event::words};
 
@@ -60,6 +62,43 @@ pub struct Rule {
     pub file: String,
     /// Line of its table in that file.
     pub line: usize,
+}
+
+/// A rule in a line, as the API and the terminal list it.
+#[derive(Debug, Serialize)]
+pub struct Outline<'r> {
+    /// Its name.
+    pub rule: &'r str,
+    /// Its trigger.
+    pub on: String,
+    /// How often it may fire.
+    pub once_per: OncePer,
+    /// Its condition as it stands in the file.
+    pub when: Option<&'r str>,
+    /// Whether it works.
+    pub mode: Mode,
+    /// The names of its actions, in order.
+    pub actions: Vec<&'static str>,
+    /// Name of the file it stands in.
+    pub file: &'r str,
+    /// Line of its table in that file.
+    pub line: usize,
+}
+
+impl Rule {
+    /// Its outline.
+    pub fn outline(&self) -> Outline<'_> {
+        Outline {
+            rule: &self.name,
+            on: self.trigger.to_string(),
+            once_per: self.once_per,
+            when: self.when.as_ref().map(Condition::source),
+            mode: self.mode,
+            actions: self.steps.iter().map(|step| step.action.name()).collect(),
+            file: &self.file,
+            line: self.line,
+        }
+    }
 }
 
 /// One action of a rule.

@@ -65,6 +65,38 @@ impl Sample {
         }
     }
 
+    /// The same with nothing but what every event of the trigger has.
+    pub(super) fn bare(trigger: &Trigger) -> Self {
+        let mut bare = Self::of(trigger);
+        // A moment of a date has that date.
+        let dated = trigger.moment().is_some();
+        bare.location = Location::unknown(bare.location.id);
+        bare.installation = Installation {
+            connected_at: None,
+            activated_at: None,
+            periods: Periods {
+                trial_ends_at: bare.installation.periods.trial_ends_at.filter(|_| dated),
+                paid_until: None,
+                ..bare.installation.periods
+            },
+            ..bare.installation
+        };
+        match &mut bare.event.subject {
+            Subject::Entity { resource_id, .. } => *resource_id = None,
+            Subject::Payment(payment) => {
+                *payment = Payment {
+                    id: None,
+                    currency: None,
+                    period_from: None,
+                    period_to: None,
+                    ..payment.clone()
+                };
+            }
+            Subject::Status | Subject::Moment { .. } => {}
+        }
+        bare
+    }
+
     pub(super) fn facts(&self) -> Facts<'_> {
         Facts::new(
             &self.event,

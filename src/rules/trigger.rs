@@ -51,6 +51,9 @@ const FIXED: [(&str, Kind); 7] = [
     ("payment.refunded", Kind::PaymentRefunded),
 ];
 
+/// How long before, where an example needs it.
+const EXAMPLE_BEFORE: Duration = Duration::from_secs(3 * 86_400);
+
 const PLANNED: [&str; 4] = ["period.ending", "period.ended", "schedule", "silence"];
 
 /// Words of the marketplace and of habit, and ours for them.
@@ -89,6 +92,35 @@ impl Trigger {
             ));
         }
         parse_entity(text)
+    }
+
+    /// The trigger of a name, with examples for what else it needs.
+    pub(super) fn example(name: &str) -> Result<Self, (String, String)> {
+        Self::parse(name, Some(EXAMPLE_BEFORE))
+    }
+
+    /// The names of the triggers, entity events by one of them.
+    pub fn names() -> Vec<&'static str> {
+        let mut names = fixed_names();
+        names.push("record.updated");
+        names
+    }
+
+    /// As it is written after `on =`.
+    pub(super) fn word(&self) -> String {
+        match self {
+            Self::TrialEnding { .. } => "trial.ending".to_owned(),
+            Self::Fixed(_) | Self::TrialEnded | Self::Entity { .. } => self.to_string(),
+        }
+    }
+
+    /// The lines of a rule that say it.
+    pub(super) fn head(&self) -> String {
+        let on = format!("on = \"{}\"", self.word());
+        match self {
+            Self::TrialEnding { before } => format!("{on}\nbefore = \"{}\"", span::show(*before)),
+            Self::Fixed(_) | Self::TrialEnded | Self::Entity { .. } => on,
+        }
     }
 
     /// Whether an event of this kind concerns the rule. `moment_before` tells moments of one kind

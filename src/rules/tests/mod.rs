@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod decisions;
+mod explaining;
 mod mistakes;
 mod texts;
 

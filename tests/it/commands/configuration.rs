@@ -249,8 +249,8 @@ async fn mistakes_in_rules_are_told_all_at_once_and_nothing_starts() {
     let listed = desk.run(&["rules", "list"]).await;
     assert_eq!(
         listed.out,
-        "APPLICATION  RULE     ON                      ONCE PER  MODE  ACTIONS\n\
-         18289        welcome  installation.activated  location  live  set_discount\n"
+        "APPLICATION  RULE     ON                      ONCE PER  MODE  ACTIONS       WHERE\n\
+         18289        welcome  installation.activated  location  live  set_discount  rules/a.toml:1\n"
     );
     let listed = desk.run(&["rules", "list", "--json"]).await;
     let listed: serde_json::Value = serde_json::from_str(&listed.out).expect("JSON");
@@ -258,7 +258,7 @@ async fn mistakes_in_rules_are_told_all_at_once_and_nothing_starts() {
         listed,
         serde_json::json!({"next_cursor": null, "items": [{
             "application_id": 18289, "rule": "welcome", "on": "installation.activated", "once_per": "location",
-            "mode": "live", "actions": ["set_discount"],
+            "mode": "live", "actions": ["set_discount"], "when": null, "file": "rules/a.toml", "line": 1,
         }]})
     );
 }

@@ -8,6 +8,7 @@ mod erase;
 mod example;
 mod long_running;
 mod reading;
+mod rules;
 
 use desk::{Desk, ran};
 
@@ -39,7 +40,11 @@ async fn every_command_explains_itself_and_each_of_its_options() {
         ("jobs list", "Jobs, newest first"),
         ("jobs show", "One job: every attempt with requests and answers"),
         ("erase", "Take the personal data of one location away"),
-        ("rules check", "Read all rule files and tell every mistake"),
+        ("rules check", "Read rule files and tell every mistake"),
+        (
+            "rules explain",
+            "Show what the rules of a trigger can refer to, and a rule to begin with",
+        ),
         ("rules list", "Show the rules as they are understood"),
         (
             "bench",

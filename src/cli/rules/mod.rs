@@ -1,0 +1,130 @@
+//! `bellhop rules …`: for whoever writes rules. No database and no running service is needed.
+
+mod explain;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{
+    ConfigFile, Misused,
+    output::{count, tell},
+    table::Table,
+};
+use crate::{
+    app::served,
+    domain::ids::ApplicationId,
+    rules::{RuleSet, SourceFile},
+};
+
+/// Stands in for a secret where only the rules are checked.
+const SOME_SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+#[derive(Args)]
+pub(super) struct Rules {
+    #[command(flatten)]
+    config: ConfigFile,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Read rule files and tell every mistake.
+    Check {
+        /// Rule files, read as the rules of one application; no configuration is needed, and secrets need not be there.
+        /// Without any: those of the configuration.
+        files: Vec<PathBuf>,
+    },
+    /// Show the rules as they are understood.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what the rules of a trigger can refer to, and a rule to begin with.
+    Explain {
+        /// A trigger, or the name of a rule in the configuration. Without it: all triggers.
+        #[arg(value_name = "TRIGGER|RULE")]
+        what: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Rules {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        match self.verb {
+            Verb::Check { files } if files.is_empty() => check(&configured(&self.config)?),
+            Verb::Check { files } => {
+                let set = read(&files)?;
+                let (rules, files) = (count(set.rules().len(), "rule"), count(files.len(), "file"));
+                tell(&format!("{rules} in {files}: no mistakes"))
+            }
+            Verb::List { json } => list(&configured(&self.config)?, json),
+            Verb::Explain { what, json } => explain::run(&self.config, what.as_deref(), json),
+        }
+    }
+}
+
+type Sets = Vec<(ApplicationId, RuleSet)>;
+
+/// The rules of each application of the configuration.
+fn configured(config: &ConfigFile) -> Result<Sets> {
+    let config = config.load()?;
+    served::rule_sets(&config).map_err(|error| Misused(format!("{error:#}")).into())
+}
+
+/// The rules of some files, without a configuration.
+fn read(files: &[PathBuf]) -> Result<RuleSet> {
+    let mut problems = Vec::new();
+    let mut sources = Vec::new();
+    for file in files {
+        let name = file.display().to_string();
+        match std::fs::read_to_string(file) {
+            Ok(text) => sources.push(SourceFile { name, text }),
+            Err(error) => problems.push(format!("{name}: cannot be read: {error}; correct the path")),
+        }
+    }
+    match RuleSet::load(&sources, &|_| Ok(SOME_SECRET.to_owned())) {
+        Ok(set) if problems.is_empty() => return Ok(set),
+        Ok(_) => {}
+        Err(mistakes) => problems.extend(mistakes.iter().map(ToString::to_string)),
+    }
+    Err(Misused(problems.join("\n")).into())
+}
+
+fn check(sets: &Sets) -> Result<ExitCode> {
+    let number: usize = sets.iter().map(|(_, set)| set.rules().len()).sum();
+    let (rules, applications) = (count(number, "rule"), count(sets.len(), "application"));
+    tell(&format!("{rules} of {applications}: no mistakes"))
+}
+
+fn list(sets: &Sets, as_json: bool) -> Result<ExitCode> {
+    let mut table = Table::new(&["application", "rule", "on", "once per", "mode", "actions", "where"]);
+    let mut items = Vec::new();
+    for (id, set) in sets {
+        for rule in set.rules().iter().map(|rule| rule.outline()) {
+            let mut item = json!(rule);
+            item["application_id"] = json!(id);
+            items.push(item);
+            table.row([
+                id.to_string(),
+                rule.rule.to_owned(),
+                rule.on.clone(),
+                rule.once_per.to_string(),
+                rule.mode.to_string(),
+                rule.actions.join(", "),
+                format!("{}:{}", rule.file, rule.line),
+            ]);
+        }
+    }
+    if as_json {
+        return tell(&json!({"items": items, "next_cursor": null}).to_string());
+    }
+    table.print()?;
+    Ok(ExitCode::SUCCESS)
+}
