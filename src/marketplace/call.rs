@@ -30,11 +30,31 @@ pub enum CallName {
     ShortNames,
     /// W1, webhook settings of a location.
     HookSettings,
+    /// W2, replaces the webhook settings of a location.
+    ReplaceHooks,
+    /// M13, the owner's consent.
+    GrantAccess,
+    /// M13, a client's message into the chat of the cabinet.
+    NewMessage,
+    /// M13, a page of the application inside the cabinet.
+    InstallFrame,
+    /// M13, a mark that draws attention to that page.
+    ToggleHighlight,
+    /// V1, what a telephony system tells.
+    Telephony,
+    /// V2, telephone calls.
+    PhoneCalls,
+    /// Countries.
+    Countries,
+    /// Cities.
+    Cities,
+    /// Kinds of business.
+    BusinessGroups,
 }
 
 impl CallName {
     /// Every call, for metrics that list their labels.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 22] = [
         Self::Salons,
         Self::Tariffs,
         Self::AddDiscount,
@@ -47,6 +67,16 @@ impl CallName {
         Self::RefundPayment,
         Self::ShortNames,
         Self::HookSettings,
+        Self::ReplaceHooks,
+        Self::GrantAccess,
+        Self::NewMessage,
+        Self::InstallFrame,
+        Self::ToggleHighlight,
+        Self::Telephony,
+        Self::PhoneCalls,
+        Self::Countries,
+        Self::Cities,
+        Self::BusinessGroups,
     ];
 
     /// The label in metrics and logs.
@@ -64,6 +94,16 @@ impl CallName {
             Self::RefundPayment => "refund_payment",
             Self::ShortNames => "short_names",
             Self::HookSettings => "hook_settings",
+            Self::ReplaceHooks => "replace_hooks",
+            Self::GrantAccess => "grant_access",
+            Self::NewMessage => "new_message",
+            Self::InstallFrame => "install_frame",
+            Self::ToggleHighlight => "toggle_highlight",
+            Self::Telephony => "telephony",
+            Self::PhoneCalls => "phone_calls",
+            Self::Countries => "countries",
+            Self::Cities => "cities",
+            Self::BusinessGroups => "business_groups",
         }
     }
 
@@ -71,14 +111,28 @@ impl CallName {
     /// question open. A payment link is a text; making one twice harms nobody.
     pub fn changes_state(self) -> bool {
         match self {
-            Self::Salons | Self::Tariffs | Self::PaymentLink | Self::Status | Self::HookSettings => false,
+            Self::Salons
+            | Self::Tariffs
+            | Self::PaymentLink
+            | Self::Status
+            | Self::HookSettings
+            | Self::PhoneCalls
+            | Self::Countries
+            | Self::Cities
+            | Self::BusinessGroups => false,
             Self::AddDiscount
             | Self::UpdateChannel
             | Self::Uninstall
             | Self::Activate
             | Self::ReportPayment
             | Self::RefundPayment
-            | Self::ShortNames => true,
+            | Self::ShortNames
+            | Self::ReplaceHooks
+            | Self::GrantAccess
+            | Self::NewMessage
+            | Self::InstallFrame
+            | Self::ToggleHighlight
+            | Self::Telephony => true,
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Ask {
     pub(super) body: Value,
     /// The application whose system user's token came along.
     pub(super) user_of: Option<i64>,
+    /// The location whose owner's token came along.
+    pub(super) owner_of: Option<i64>,
     pub(super) now: DateTime<Utc>,
 }
 

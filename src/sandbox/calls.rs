@@ -25,6 +25,8 @@ pub(super) enum Call {
     ShortNames,
     NewMessage,
     InstallFrame,
+    ToggleHighlight,
+    GrantAccess,
     HooksRead,
     HooksWrite,
     Voip,
@@ -36,7 +38,7 @@ pub(super) enum Call {
 
 impl Call {
     /// All of them, in the order of the contract.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Salons,
         Self::Tariffs,
         Self::AddDiscount,
@@ -51,6 +53,8 @@ impl Call {
         Self::ShortNames,
         Self::NewMessage,
         Self::InstallFrame,
+        Self::ToggleHighlight,
+        Self::GrantAccess,
         Self::HooksRead,
         Self::HooksWrite,
         Self::Voip,
@@ -77,6 +81,8 @@ impl Call {
             Self::ShortNames => "short_names",
             Self::NewMessage => "new_message",
             Self::InstallFrame => "install_frame",
+            Self::ToggleHighlight => "toggle_highlight",
+            Self::GrantAccess => "grant_access",
             Self::HooksRead => "hooks_read",
             Self::HooksWrite => "hooks_write",
             Self::Voip => "voip",
@@ -87,10 +93,12 @@ impl Call {
         }
     }
 
-    /// Whether the call needs a user token beside the partner's.
+    /// Whether the call needs the token of an application's system user beside the partner's.
     pub(super) fn needs_user(self) -> bool {
         match self {
             Self::HooksRead | Self::HooksWrite | Self::VoipCalls => true,
+            // That of the location's owner, which the call itself looks at.
+            Self::GrantAccess => false,
             Self::Salons
             | Self::Tariffs
             | Self::AddDiscount
@@ -105,6 +113,7 @@ impl Call {
             | Self::ShortNames
             | Self::NewMessage
             | Self::InstallFrame
+            | Self::ToggleHighlight
             | Self::Voip
             | Self::Countries
             | Self::Cities

@@ -34,6 +34,7 @@ fn marketplace(config: &mut web::ServiceConfig) {
         ("/application/update_channel", Call::UpdateChannel, true),
         ("/application/new_message", Call::NewMessage, true),
         ("/application/install_frame", Call::InstallFrame, true),
+        ("/application/toggle_highlight", Call::ToggleHighlight, true),
         ("/salon/{location}/application/{application}", Call::Status, false),
         (
             "/salon/{location}/application/{application}/uninstall",
@@ -51,6 +52,11 @@ fn marketplace(config: &mut web::ServiceConfig) {
 
 fn business(config: &mut web::ServiceConfig) {
     let at = [
+        (
+            "/company/{location}/marketplace/applications/{application}/grant_access",
+            Call::GrantAccess,
+            true,
+        ),
         ("/hooks_settings/{location}", Call::HooksRead, false),
         ("/hooks_settings/{location}", Call::HooksWrite, true),
         ("/voip/integration", Call::Voip, true),
@@ -211,6 +217,10 @@ fn admitted(state: &State, call: Call, request: &HttpRequest, body: &Bytes) -> R
         let mut applications = state.applications.values();
         applications.find(|app| app.system_user_token == token)
     });
+    let owner_of = user.and_then(|token| {
+        let mut locations = state.locations.values();
+        locations.find(|location| location.owner_token == token)
+    });
     if call.needs_user() && user_of.is_none() {
         return Err(state.failed(401, Message::NoUser));
     }
@@ -224,6 +234,7 @@ fn admitted(state: &State, call: Call, request: &HttpRequest, body: &Bytes) -> R
             .collect(),
         body: read_body(state, is_json, body)?,
         user_of: user_of.map(|application| application.id),
+        owner_of: owner_of.map(|location| location.id),
         now: Utc::now(),
     })
 }
@@ -260,6 +271,8 @@ fn dispatch(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
         Call::ShortNames => marketplace_api::short_names(state, ask),
         Call::NewMessage => marketplace_api::new_message(state, ask),
         Call::InstallFrame => marketplace_api::install_frame(state, ask),
+        Call::ToggleHighlight => marketplace_api::toggle_highlight(state, ask),
+        Call::GrantAccess => install_api::grant_access(state, ask),
         Call::Status => install_api::status(state, ask),
         Call::Uninstall => install_api::uninstall(state, ask),
         Call::Activate => install_api::activate(state, ask),

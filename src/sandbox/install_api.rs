@@ -81,6 +81,20 @@ pub(super) fn uninstall(state: &mut State, ask: &Ask) -> Result<Answer, Answer> 
     Ok(Answer::with(200, true, Value::Null, json!({})))
 }
 
+/// M13: the owner consents by a call: a pending link, of a non-public application an active one.
+pub(super) fn grant_access(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
+    let application = ask.application.unwrap_or(0);
+    let location = ask.location.unwrap_or(0);
+    match ask.owner_of {
+        None => return Err(state.failed(401, Message::NoUser)),
+        Some(own) if own != location => return Err(state.failed(403, Message::NoRights)),
+        Some(_) => {}
+    }
+    state.own(application, NOT_FOUND)?;
+    let status = state.consent((application, location), ask.now);
+    Ok(Answer::ok(json!({"status": status})))
+}
+
 /// M8: activation of a pending link.
 pub(super) fn activate(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
     let key = try_activation(state, ask)?;
@@ -140,7 +154,8 @@ pub(super) fn webhook_urls(check: &mut Check<'_>, field: &str) -> Vec<String> {
     urls
 }
 
-fn acceptable(text: &str) -> bool {
+/// HTTPS, or on this machine.
+pub(super) fn acceptable(text: &str) -> bool {
     let Ok(url) = url::Url::parse(text) else {
         return false;
     };

@@ -37,6 +37,8 @@ pub struct Location {
     pub currency_short_title: String,
     /// Size of the team.
     pub active_staff_count: u32,
+    /// The user token of its owner.
+    pub owner_token: String,
     /// Webhook addresses of applications of other developers at this location.
     pub other_webhook_urls: Vec<String>,
 }
@@ -57,6 +59,7 @@ impl Default for Location {
             currency: "USD".to_owned(),
             currency_short_title: "$".to_owned(),
             active_staff_count: 3,
+            owner_token: String::new(),
             other_webhook_urls: Vec::new(),
         }
     }
@@ -75,6 +78,9 @@ impl Location {
         }
         if self.email.is_empty() {
             self.email = format!("salon-{}@example.com", self.id);
+        }
+        if self.owner_token.is_empty() {
+            self.owner_token = format!("owner-of-{}", self.id);
         }
         if self.phone.is_empty() {
             self.phone = format!("+1{:010}", self.id.rem_euclid(10_000_000_000));

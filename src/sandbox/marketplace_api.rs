@@ -1,4 +1,4 @@
-//! M1–M5, M12 and two calls of M13: locations, tariffs, discounts, links, channels,
+//! M1–M5, M12 and three calls of M13: locations, tariffs, discounts, links, channels,
 //! sender names (contract 6.1).
 
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::ask::{Ask, Check};
 use super::callbacks::sign;
 use super::envelope::{Answer, Message};
-use super::install_api::connected;
+use super::install_api::{acceptable, connected};
 use super::links::{PaymentLink, Status};
 use super::state::{Key, State};
 
@@ -187,28 +187,60 @@ pub(super) fn new_message(state: &mut State, ask: &Ask) -> Result<Answer, Answer
     if check.text("message").chars().count() > 4000 {
         check.wrong("message", "At most 4000 characters.");
     }
+    if check.text("name").chars().count() > 255 {
+        check.wrong("name", "At most 255 characters.");
+    }
     check.done(state.brand)?;
     state.own(key.0, (403, Message::AccessDenied))?;
     connected(state, key)?;
     Ok(Answer::ok(json!({})))
 }
 
-/// M13: a page of the application inside the cabinet.
+/// M13: a page of the application inside the cabinet; without an address it is taken out.
 pub(super) fn install_frame(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
     let mut check = Check::new(ask);
     let key = state.pair(&mut check);
-    let kind = check.text("type").to_owned();
-    if !matches!(kind.as_str(), "chat" | "waiting_list" | "task_tracker") {
-        check.wrong("type", "The value is not allowed.");
+    let kind = page(&mut check);
+    let url = ask.field("url").cloned();
+    if url.as_ref().is_some_and(|url| !url.as_str().is_some_and(acceptable)) {
+        check.wrong("url", "An HTTPS URL is required.");
     }
     check.done(state.brand)?;
     state.own(key.0, (403, Message::AccessDenied))?;
     connected(state, key)?;
-    let url = ask.field("url").cloned();
     let settings = &mut state.link(key, ask.now).special_settings;
     match url {
         Some(url) => settings.insert(format!("{kind}_frame"), url),
         None => settings.remove(&format!("{kind}_frame")),
     };
     Ok(Answer::ok(json!({})))
+}
+
+/// M13: a mark at a page of the application, for one user or for all.
+pub(super) fn toggle_highlight(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
+    let mut check = Check::new(ask);
+    let key = state.pair(&mut check);
+    let kind = page(&mut check);
+    let on = ask.field("is_enabled").and_then(Value::as_bool);
+    if on.is_none() {
+        check.wrong("is_enabled", "true or false is required.");
+    }
+    if ask.field("user_id").is_some_and(|user| user.as_i64().is_none()) {
+        check.wrong("user_id", "An integer or null is required.");
+    }
+    check.done(state.brand)?;
+    state.own(key.0, (403, Message::AccessDenied))?;
+    connected(state, key)?;
+    let settings = &mut state.link(key, ask.now).special_settings;
+    settings.insert(format!("{kind}_highlight"), json!(on.unwrap_or(false)));
+    Ok(Answer::ok(json!({})))
+}
+
+/// The kind of page that a call is about.
+fn page(check: &mut Check<'_>) -> String {
+    let kind = check.text("type").to_owned();
+    if !matches!(kind.as_str(), "chat" | "waiting_list" | "task_tracker") {
+        check.wrong("type", "The value is not allowed.");
+    }
+    kind
 }

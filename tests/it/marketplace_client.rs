@@ -8,9 +8,9 @@ use bellhop::{
     marketplace::{
         call::Call,
         calls::{
-            billing, channels, hooks,
+            billing, cabinet, channels, dictionaries, hooks,
             installation::{self, Activation, ActivationSettings},
-            inventory,
+            inventory, telephony,
         },
         client::{Client, Endpoint, Exchange, Permit},
         error::Error,
@@ -155,15 +155,17 @@ async fn a_read_with_both_tokens_on_the_wire() {
     assert!(requests.try_recv().is_err(), "nothing was sent");
 }
 
+/// Method, path and body of a request.
+fn first(request: String) -> String {
+    let line = request.lines().next().expect("a line").to_owned();
+    let body = request.split_once("\n\n").expect("a head").1.to_owned();
+    format!("{} {body}", line.trim_end_matches(" HTTP/1.1"))
+        .trim()
+        .to_owned()
+}
+
 #[tokio::test]
 async fn every_other_call_has_its_path_and_body() {
-    let first = |request: String| {
-        let line = request.lines().next().expect("a line").to_owned();
-        let body = request.split_once("\n\n").expect("a head").1.to_owned();
-        format!("{} {body}", line.trim_end_matches(" HTTP/1.1"))
-            .trim()
-            .to_owned()
-    };
     let discount: Decimal = "15.540".parse().expect("a number");
     let locations = [LocationId(1), LocationId(2)];
     let day = |day| chrono::NaiveDate::from_ymd_opt(2026, 6, day).and_then(|day| day.and_hms_opt(9, 5, 0));
@@ -205,6 +207,75 @@ async fn every_other_call_has_its_path_and_body() {
     POST /base/partner/short_names {"application_id":7,"salon_id":100001,"short_names":["Example"]}
     
 "#);
+}
+
+#[tokio::test]
+async fn the_calls_of_the_business_api_have_their_paths_and_bodies() {
+    let settings = hooks::HookSettings {
+        addresses: Vec::new(),
+        told_apart: true,
+    };
+    let merge = hooks::merge::merge(&settings, "https://hooks.example.com/a").expect("room");
+    let message = cabinet::ChatMessage {
+        phone: "10000000001".to_owned(),
+        name: "Anna".to_owned(),
+        text: "Hello".to_owned(),
+    };
+    let line = secrecy::SecretString::from("line");
+    let parties = telephony::Parties {
+        phone: "+10000000001".to_owned(),
+        diversion: "100".to_owned(),
+        user: Some("sip-1".to_owned()),
+    };
+    let ended = telephony::EndedCall {
+        call_id: Some("c-1".to_owned()),
+        direction: telephony::Direction::Outgoing,
+        parties: parties.clone(),
+        started_at: "2026-06-01T09:05:00+03:00".parse().expect("a date"),
+        duration_seconds: 12,
+        answered: false,
+        recording: None,
+    };
+    let day = chrono::NaiveDate::from_ymd_opt(2026, 6, 1).expect("a day");
+    let filter = telephony::Filter {
+        location_id: PLACE.location_id,
+        from: day,
+        to: day,
+        phone: Some("+1".to_owned()),
+        directions: vec![telephony::Direction::Incoming, telephony::Direction::Internal],
+        statuses: vec!["missed".to_owned()],
+        page: Some((1, 50)),
+    };
+    let calls = [
+        first(request_of(&hooks::replace(PLACE.location_id, &merge)).await),
+        first(request_of(&installation::grant_access(PLACE)).await),
+        first(request_of(&cabinet::new_message(PLACE, &message).expect("fine")).await),
+        first(request_of(&cabinet::install_frame(PLACE, cabinet::Frame::WaitingList, None).expect("fine")).await),
+        first(request_of(&cabinet::toggle_highlight(PLACE, cabinet::Frame::Chat, Some(5), true)).await),
+        first(request_of(&telephony::setup(&line, false)).await),
+        first(request_of(&telephony::ringing(&line, telephony::Direction::Incoming, &parties)).await),
+        first(request_of(&telephony::ended(&line, &ended)).await),
+        first(request_of(&telephony::calls(&filter, false)).await),
+        first(request_of(&telephony::calls(&filter, true)).await),
+        first(request_of(&dictionaries::countries()).await),
+        first(request_of(&dictionaries::cities(Some(7), Some(PLACE.location_id))).await),
+        first(request_of(&dictionaries::business_groups()).await),
+    ];
+    insta::assert_snapshot!(calls.join("\n"), @r#"
+    POST /base/api/hooks_settings/100001 {"active":1,"client":1,"finances_operation":1,"good":1,"goods_operations_consumable":1,"goods_operations_move":1,"goods_operations_receipt":1,"goods_operations_sale":1,"goods_operations_stolen":1,"loyalty_card":0,"master":1,"record":1,"salon":1,"schedule":1,"self_sending":1,"service":1,"service_category":1,"urls":["https://hooks.example.com/a"]}
+    POST /base/api/company/100001/marketplace/applications/7/grant_access
+    POST /base/application/new_message {"application_id":7,"message":"Hello","name":"Anna","phone_from":"10000000001","salon_id":100001}
+    POST /base/application/install_frame {"application_id":7,"salon_id":100001,"type":"waiting_list","url":null}
+    POST /base/application/toggle_highlight {"application_id":7,"is_enabled":true,"salon_id":100001,"type":"chat","user_id":5}
+    POST /base/api/voip/integration {"command":"setup","crm_token":"line","type":"disable"}
+    POST /base/api/voip/integration {"command":"event","crm_token":"line","diversion":"100","phone":"+10000000001","type":"incoming","user":"sip-1"}
+    POST /base/api/voip/integration {"call_id":"c-1","command":"history","crm_token":"line","date":"2026-06-01T09:05:00+03:00","diversion":"100","duration":12,"phone":"+10000000001","status":"missed","type":"outgoing","user":"sip-1"}
+    GET /base/api/voip/integration/calls?salon_id=100001&date_from=2026-06-01&date_to=2026-06-01&phone=%2B1&types%5B%5D=incoming&types%5B%5D=internal&statuses%5B%5D=missed&page=1&limit=50
+    GET /base/api/voip/integration/calls?salon_id=100001&date_from=2026-06-01&date_to=2026-06-01&phone=%2B1&types%5B%5D=incoming&types%5B%5D=internal&statuses%5B%5D=missed&page=1&limit=50 {"date_from":"2026-06-01","date_to":"2026-06-01","limit":50,"page":1,"phone":"+1","salon_id":100001,"statuses":["missed"],"types":["incoming","internal"]}
+    GET /base/api/countries
+    GET /base/api/cities?country_id=7&company_id=100001
+    GET /base/api/references/business_groups_with_types
+    "#);
 }
 
 #[tokio::test]

@@ -11,9 +11,9 @@ use crate::{
     marketplace::{
         call::CallName,
         calls::{
-            billing, channels, hooks,
+            billing, cabinet, channels, dictionaries, hooks,
             installation::{self, Activation, ActivationSettings, InstallationStatus, Uninstallation, WireStatus},
-            inventory,
+            inventory, telephony,
         },
     },
 };
@@ -247,6 +247,55 @@ fn webhook_settings_are_read_from_new_and_old_servers() {
 
     let off = judge_sample(&hooks, "hooks_settings-201-altegio_docs").expect("settings");
     assert!(!off.serves("https://dev.example.com/hooks"));
+}
+
+fn phone_calls() -> Call<Vec<telephony::PhoneCall>> {
+    let day = chrono::NaiveDate::default();
+    let filter = telephony::Filter {
+        location_id: PLACE.location_id,
+        from: day,
+        to: day,
+        phone: None,
+        directions: Vec::new(),
+        statuses: Vec::new(),
+        page: None,
+    };
+    telephony::calls(&filter, false)
+}
+
+#[test]
+fn telephone_calls_are_read_and_nobody_is_not_client_0() {
+    let calls = judge_sample(&phone_calls(), "voip_calls-200-altegio_docs").expect("calls");
+    let [known, unknown] = calls.as_slice() else {
+        panic!("two calls: {calls:?}");
+    };
+    assert_eq!((known.client_id, known.duration_seconds), (Some(51_342_134), Some(244)));
+    assert_eq!((unknown.client_id, unknown.recording.as_deref()), (None, None));
+    assert_eq!(unknown.status.as_deref(), Some("missed"));
+    let token = secrecy::SecretString::from("line");
+    assert_eq!(
+        judge_sample(&telephony::setup(&token, true), "voip_event-202-altegio_docs"),
+        Ok(())
+    );
+}
+
+#[test]
+fn dictionaries_are_read() {
+    let countries = judge_sample(&dictionaries::countries(), "countries-200-altegio_docs").expect("countries");
+    let codes: Vec<(i64, Option<&str>)> = countries.iter().map(|one| (one.id, one.iso_code.as_deref())).collect();
+    assert_eq!(codes, [(7, Some("US")), (56, Some("FR"))]);
+    let cities = judge_sample(&dictionaries::cities(None, None), "cities-200-altegio_docs").expect("cities");
+    assert_eq!((cities[2].id, cities[2].title.as_deref()), (1201, Some("București")));
+    let groups = judge_sample(&dictionaries::business_groups(), "business_groups-200-altegio_docs").expect("groups");
+    assert_eq!((groups[1].id, groups[1].types[1].title.as_deref()), (1, Some("Spa")));
+    // An empty dictionary is one; a page of HTML or nothing is none.
+    assert_eq!(
+        judge_bytes(&dictionaries::countries(), 200, None, br#"{"data":[]}"#),
+        Ok(Vec::new())
+    );
+    for none in [&b"{}"[..], b"", b"<html>"] {
+        assert!(judge_bytes(&dictionaries::countries(), 200, None, none).is_err());
+    }
 }
 
 #[test]

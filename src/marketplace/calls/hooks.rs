@@ -1,11 +1,15 @@
+/// The careful way to put an address back that is missing.
+pub mod merge;
+
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use self::merge::Merge;
 use crate::{
     domain::ids::LocationId,
     marketplace::{
-        call::{Base, Call, CallName, Lane},
+        call::{Base, Call, CallName, Lane, nothing},
         lenient::{Fields, flag, text},
     },
 };
@@ -13,10 +17,10 @@ use crate::{
 /// The webhook addresses of a location, over all applications (contract W1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookSettings {
-    /// Whether webhooks are on at all.
-    pub active: bool,
     /// The addresses.
     pub addresses: Vec<HookAddress>,
+    /// Whether the server told each address apart. Older ones tell only what the first one gets.
+    pub told_apart: bool,
 }
 
 /// One address with what is sent to it.
@@ -35,23 +39,37 @@ pub struct HookAddress {
 impl HookSettings {
     /// Whether anything is sent to this address.
     pub fn serves(&self, url: &str) -> bool {
-        self.active
-            && self
-                .addresses
-                .iter()
-                .any(|address| address.active && address.url == url)
+        self.addresses
+            .iter()
+            .any(|address| address.active && address.url == url)
     }
 }
 
 /// W1: the webhook settings of a location. Needs the token of the application's system user.
-///
-/// W2, which writes them, replaces everything at the location including the addresses of other
-/// applications. Bellhop registers its address with the activation and does not write here.
 pub fn settings(location_id: LocationId) -> Call<HookSettings> {
     let path = format!("hooks_settings/{location_id}");
     Call {
         lane: Lane::PartnerAndUser,
         ..Call::get(CallName::HookSettings, Base::Api, path, decode)
+    }
+}
+
+/// W2: replaces the webhook settings of a location, **of all applications**. Needs the token of the
+/// application's system user. An address is registered with the activation (M8); this is for a repair
+/// only: read W1, [`merge::merge`], write, read again and [`Merge::verify`].
+pub fn replace(location_id: LocationId, merge: &Merge) -> Call<()> {
+    let mut body = json!({ "active": 1, "urls": merge.urls });
+    for (wire, ours) in RESOURCE_FLAGS {
+        body[wire] = json!(u8::from(merge.resources.get(ours).copied().unwrap_or(false)));
+    }
+    if let Some(self_sending) = merge.self_sending {
+        body["self_sending"] = json!(u8::from(self_sending));
+    }
+    let path = format!("hooks_settings/{location_id}");
+    let call = Call::post(CallName::ReplaceHooks, Base::Api, path, nothing).body(body);
+    Call {
+        lane: Lane::PartnerAndUser,
+        ..call
     }
 }
 
@@ -71,8 +89,8 @@ fn decode(data: Option<Value>) -> Result<HookSettings, String> {
         listed.iter().filter_map(one).collect()
     };
     Ok(HookSettings {
-        active: fields.flag("active").unwrap_or(true),
         addresses,
+        told_apart: !listed.is_empty(),
     })
 }
 
@@ -112,7 +130,6 @@ const RESOURCE_FLAGS: [(&str, &str); 15] = [
 mod tests {
     use super::*;
     use crate::domain::event::RESOURCES;
-    use serde_json::json;
 
     #[test]
     fn every_flag_stands_for_a_resource_we_know() {

@@ -10,7 +10,7 @@ use crate::{
         payment::Payment,
     },
     marketplace::{
-        call::{Base, Call, CallName},
+        call::{Base, Call, CallName, Lane, nothing},
         calls::channels::Channel,
         lenient::{Fields, WireMoment},
     },
@@ -275,4 +275,16 @@ fn already_installed(status: u16, message: &str) -> Option<Activation> {
     let message = message.to_lowercase();
     let said = message.contains("already installed") || message.contains("уже установил");
     (status == 403 && said).then_some(Activation::AlreadyInstalled)
+}
+/// M13: the owner's consent, the step before an activation. Needs the user token of the **owner** in
+/// place of the system user's. It makes a pending link, or an active one for a private application.
+pub fn grant_access(place: Place) -> Call<()> {
+    let path = format!(
+        "company/{}/marketplace/applications/{}/grant_access",
+        place.location_id, place.application_id
+    );
+    Call {
+        lane: Lane::PartnerAndUser,
+        ..Call::post(CallName::GrantAccess, Base::Api, path, nothing)
+    }
 }

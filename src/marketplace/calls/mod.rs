@@ -6,14 +6,20 @@ use rust_decimal::Decimal;
 
 /// Tariffs, discounts, payment links, payments.
 pub mod billing;
+/// Pages and messages of an application inside the cabinet.
+pub mod cabinet;
 /// Message channels and sender names.
 pub mod channels;
+/// Countries, cities, kinds of business.
+pub mod dictionaries;
 /// Webhook settings of a location.
 pub mod hooks;
 /// Status, activation, disconnection.
 pub mod installation;
 /// Connected locations and tariffs.
 pub mod inventory;
+/// Telephone calls.
+pub mod telephony;
 
 /// A value outside the limits of the contract; nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +61,19 @@ pub enum LimitError {
     /// A negative amount.
     #[error("an amount cannot be negative: {0}")]
     Amount(Decimal),
+    /// A phone number with anything but digits in it.
+    #[error("a phone number is digits alone here, not {0:?}")]
+    Phone(String),
+    /// A text that is empty or too long.
+    #[error("{what} has 1 to {limit} characters, not {length}")]
+    Text {
+        /// Which text.
+        what: &'static str,
+        /// The most it may have.
+        limit: usize,
+        /// What it has.
+        length: usize,
+    },
 }
 
 /// Locations in one call, and in one page (contract 4, M3).
@@ -65,6 +84,11 @@ pub const MAX_HOOKS: usize = 10;
 pub const MAX_ADDRESS: usize = 4096;
 /// Sender names (contract 4).
 pub const MAX_NAMES: usize = 20;
+
+/// Characters of a chat message (contract M13).
+pub const MAX_MESSAGE: usize = 4000;
+/// Characters of the name beside it (contract M13).
+pub const MAX_NAME: usize = 255;
 
 fn percent(value: Decimal) -> Result<Decimal, LimitError> {
     if (Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(&value) {

@@ -66,6 +66,79 @@ async fn channels_and_sender_names_are_kept_and_checked() {
 }
 
 #[tokio::test]
+async fn pages_marks_and_messages_of_the_cabinet_are_checked() {
+    let stage = Stage::set().await;
+    let with = |fields: Value| {
+        let mut body = json!({"salon_id": SALON, "application_id": APP});
+        body.as_object_mut()
+            .expect("an object")
+            .extend(fields.as_object().expect("an object").clone());
+        body
+    };
+    let frame = "/marketplace/application/install_frame";
+    let chat = with(json!({"type": "chat", "url": "https://app.example.com/chat"}));
+    assert_eq!(stage.post(frame, chat.clone()).await.status, 403, "only where it works");
+    stage.install().await;
+    assert_eq!(stage.post(frame, chat).await.status, 200);
+    assert_eq!(stage.post(frame, with(json!({"type": "till"}))).await.status, 422);
+    assert_eq!(
+        stage
+            .post(frame, with(json!({"type": "chat", "url": "http://app.example.com/"})))
+            .await
+            .status,
+        422
+    );
+    let mark = "/api/v1/marketplace/application/toggle_highlight";
+    let marked = with(json!({"type": "waiting_list", "user_id": null, "is_enabled": true}));
+    assert_eq!(stage.post(mark, marked).await.status, 200);
+    assert_eq!(stage.post(mark, with(json!({"type": "chat"}))).await.status, 422);
+    let settings = stage
+        .sandbox
+        .link(APP, SALON)
+        .await
+        .expect("a link")
+        .link
+        .special_settings;
+    assert_eq!(
+        Value::Object(settings),
+        json!({"chat_frame": "https://app.example.com/chat", "waiting_list_highlight": true})
+    );
+    assert_eq!(
+        stage
+            .post(frame, with(json!({"type": "chat", "url": null})))
+            .await
+            .status,
+        200
+    );
+    let message = "/marketplace/application/new_message";
+    let said = |phone: &str| with(json!({"phone_from": phone, "message": "Hello", "name": "Anna"}));
+    assert_eq!(stage.post(message, said("10000000001")).await.status, 200);
+    assert_eq!(stage.post(message, said("+10000000001")).await.status, 422);
+}
+
+#[tokio::test]
+async fn an_owner_may_consent_by_a_call_at_the_own_location() {
+    let stage = Stage::set().await;
+    let path = format!("/api/v1/company/{SALON}/marketplace/applications/{APP}/grant_access");
+    let by = |user: &str| {
+        stage
+            .posting(&path, &json!({}))
+            .header("Accept", "application/vnd.api.v2+json")
+            .header("Authorization", format!("Bearer {TOKEN}, User {user}"))
+    };
+    assert_eq!(read(by("somebody")).await.status, 401);
+    stage
+        .sandbox
+        .put_location(Location::new(SALON + 1))
+        .await
+        .expect("a location");
+    assert_eq!(read(by(&format!("owner-of-{}", SALON + 1))).await.status, 403);
+    assert_eq!(stage.truth().await, None);
+    assert_eq!(read(by(&format!("owner-of-{SALON}"))).await.status, 200);
+    assert_eq!(stage.truth().await, Some(bellhop::sandbox::Status::Pending));
+}
+
+#[tokio::test]
 async fn telephony_keeps_the_history_of_enabled_lines() {
     let stage = Stage::set().await;
     stage.install().await;

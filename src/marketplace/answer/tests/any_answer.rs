@@ -40,6 +40,19 @@ fn judge_everywhere(status: u16, body: &[u8]) {
         body,
     );
     check(&hooks::settings(PLACE.location_id), status, body);
+    if let Ok(settings) = judge_bytes(&hooks::settings(PLACE.location_id), status, None, body) {
+        let _ = hooks::merge::merge(&settings, "https://hooks.example.com/").map(|merge| merge.verify(&settings));
+    }
+    check(&phone_calls(), status, body);
+    check(&dictionaries::countries(), status, body);
+    check(&dictionaries::cities(None, None), status, body);
+    check(&dictionaries::business_groups(), status, body);
+    check(
+        &cabinet::toggle_highlight(PLACE, cabinet::Frame::Chat, None, true),
+        status,
+        body,
+    );
+    check(&installation::grant_access(PLACE), status, body);
 }
 
 /// JSON made of the field names and odd values that the marketplace uses.
