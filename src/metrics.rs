@@ -104,6 +104,12 @@ metrics! {
     activation_deadline_seconds: GaugeVec["application"];
     /// Decisions about rules: fired or skipped.
     firings_total: IntCounterVec["rule", "result"];
+    /// Tries to replace the rules while the service runs: loaded, refused for a mistake, or failed.
+    rules_reloads_total: IntCounterVec["result"];
+    /// Whether the last of these tries left the rules before in use: 1 when it did.
+    rules_refused: IntGauge;
+    /// When the rules in use were loaded.
+    rules_loaded_timestamp_seconds: Gauge;
     /// Jobs in the queue.
     jobs: IntGaugeVec["state", "action"];
     /// Jobs given up within the last day.

@@ -5,6 +5,8 @@
 pub mod circuit;
 /// Requests to the marketplace, each with its turn in the shared budget.
 pub mod line;
+/// The rules in use, and how others take their place.
+pub mod rulebook;
 /// An application as this process serves it, and its addresses.
 pub mod served;
 
@@ -19,7 +21,7 @@ use secrecy::SecretString;
 use tokio::sync::{Notify, watch};
 use tracing::warn;
 
-use self::served::Served;
+use self::{rulebook::Rulebook, served::Served};
 use crate::{
     config::{Config, SmtpTls, value::Secret},
     domain::ids::ApplicationId,
@@ -62,6 +64,8 @@ pub struct App {
     pub wake: Wake,
     /// Whether this process is about to stop: what waits and has not begun need not begin.
     pub stopping: watch::Sender<bool>,
+    /// The rules in use.
+    pub rulebook: Rulebook,
     /// The metrics.
     pub metrics: Metrics,
     /// Mail, when a server is configured.
@@ -102,8 +106,9 @@ impl App {
             },
             applications: config.applications.iter().map(|application| application.id).collect(),
         };
-        Ok(Self {
+        let app = Self {
             applications: served::all(&config)?,
+            rulebook: Rulebook::open(&config)?,
             intake: Intake::start(pool.clone(), spool, settings, metrics.clone(), wake.processor.clone()),
             mailer: mailer(&config)?,
             webhooks: WebhookSender::new(NOTIFY_TIMEOUT).map_err(|error| anyhow!("{error}"))?,
@@ -114,7 +119,9 @@ impl App {
             wake,
             metrics,
             config,
-        })
+        };
+        rulebook::show(&app, &app.rulebook.now());
+        Ok(app)
     }
 
     /// An application that is configured here.

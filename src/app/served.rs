@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use anyhow::{Result, anyhow};
 use secrecy::SecretString;
@@ -6,7 +9,7 @@ use url::Url;
 
 use super::circuit::Circuit;
 use crate::{
-    config::{self, Account, Application, Config, value::Secret},
+    config::{self, Account, Application, Config, Problems, value::Secret},
     domain::{
         ids::{ApplicationId, LocationId, Place},
         signature::{application_hook_key, hook_key},
@@ -24,8 +27,6 @@ pub struct Served {
     pub config: Application,
     /// The account it belongs to.
     pub account: Account,
-    /// Its rules.
-    pub rules: RuleSet,
     /// As rules see it.
     pub view: ApplicationView,
     /// Its way to the marketplace.
@@ -76,25 +77,26 @@ pub fn application_hook_url(public_url: &str, hook_secret: &str, id: Application
 /// The rules of each application.
 ///
 /// # Errors
-/// With every mistake in the rule files.
-pub fn rule_sets(config: &Config) -> Result<Vec<(ApplicationId, RuleSet)>> {
+/// With every mistake in the rule files, each once: applications often share their files.
+pub fn rule_sets(config: &Config) -> Result<Vec<(ApplicationId, RuleSet)>, Problems> {
     let mut mistakes = Vec::new();
     let mut sets = Vec::new();
     for application in &config.applications {
         match rules(config, application) {
             Ok(set) => sets.push((application.id, set)),
-            Err(error) => mistakes.push(error.to_string()),
+            Err(Problems(found)) => mistakes.extend(found),
         }
     }
-    mistakes.dedup();
+    let mut told = HashSet::new();
+    mistakes.retain(|mistake| told.insert(mistake.clone()));
     if mistakes.is_empty() {
         Ok(sets)
     } else {
-        Err(anyhow!("{}", mistakes.join("\n")))
+        Err(Problems(mistakes))
     }
 }
 
-/// All applications of a configuration, with their rules.
+/// All applications of a configuration.
 pub(super) fn all(config: &Config) -> Result<BTreeMap<ApplicationId, Served>> {
     let mut problems = Vec::new();
     let mut served = BTreeMap::new();
@@ -107,8 +109,6 @@ pub(super) fn all(config: &Config) -> Result<BTreeMap<ApplicationId, Served>> {
             Err(error) => problems.push(error.to_string()),
         }
     }
-    // Applications often share their rule files; one mistake need not be told for each.
-    problems.dedup();
     if problems.is_empty() {
         Ok(served)
     } else {
@@ -126,7 +126,6 @@ fn one(config: &Config, application: &Application, circuit: Arc<Circuit>) -> Res
     };
     Ok(Served {
         id: application.id,
-        rules: rules(config, application)?,
         view: ApplicationView {
             id: application.id,
             name: application.name.clone(),
@@ -140,16 +139,14 @@ fn one(config: &Config, application: &Application, circuit: Arc<Circuit>) -> Res
     })
 }
 
-fn rules(config: &Config, application: &Application) -> Result<RuleSet> {
+fn rules(config: &Config, application: &Application) -> Result<RuleSet, Problems> {
     let files: Vec<SourceFile> = config
         .rule_files(application)?
         .into_iter()
         .map(|config::RuleFile { name, text }| SourceFile { name, text })
         .collect();
-    RuleSet::load(&files, &|path| config.secret_file(path)).map_err(|mistakes| {
-        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        anyhow!("{}", lines.join("\n"))
-    })
+    RuleSet::load(&files, &|path| config.secret_file(path))
+        .map_err(|mistakes| Problems(mistakes.iter().map(ToString::to_string).collect()))
 }
 
 fn endpoint(account: &Account, application: &Application) -> Result<Endpoint> {

@@ -43,8 +43,9 @@ impl Check {
         if let Some(place) = spool_place(&config) {
             place.inspect().map_err(Misused::of)?;
         }
+        let loaded = app.rulebook.now();
         let rules = app.all_served().map(|served| {
-            let rules = output::count(served.rules.rules().len(), "rule");
+            let rules = output::count(loaded.of(served.id).rules().len(), "rule");
             format!("# application {} ({}): {rules}\n", served.id, served.config.name)
         });
         let rules: String = rules.collect();

@@ -6,10 +6,10 @@ use tracing::{info, warn};
 
 use super::{
     Misused,
-    service::{migrated, plan_moments, usable},
+    service::{migrated, usable},
 };
 use crate::{
-    app::App,
+    app::{App, rulebook},
     store::{
         self,
         partitions::{self, DAYS_AHEAD},
@@ -161,7 +161,7 @@ async fn open(app: Arc<App>, duty: Duty) -> Result<(), Unready> {
     let made = partitions::ensure(&app.pool, DAYS_AHEAD).await;
     made.context("making partitions")?;
     if duty.work {
-        plan_moments(&app).await?;
+        rulebook::plan_moments(&app).await.context("planning moments")?;
     }
     Ok(())
 }

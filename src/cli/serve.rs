@@ -12,6 +12,7 @@ use super::{
     succession,
 };
 use crate::{
+    app::rulebook,
     config::{self, Config, LogFormat},
     telemetry::{self, Form},
     web::{End, Inherited, make_room_for_connections},
@@ -72,7 +73,7 @@ impl Serve {
         info!("Stopping");
         let stopped = tokio::select! {
             () = service.end(end) => true,
-            () = signals.stop() => false,
+            () = signals.stop.asked() => false,
         };
         if !stopped {
             warn!("Asked to stop a second time: what was begun is broken off, and started again later");
@@ -103,40 +104,43 @@ fn tell(state: &[NotifyState<'_>]) {
 
 /// What operators and supervisors ask of a process.
 struct Signals {
+    stop: Stop,
+    hand_over: Signal,
+    reload: Signal,
+}
+
+/// What ends a process.
+struct Stop {
     terminate: Signal,
     interrupt: Signal,
-    hand_over: Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self> {
         Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            stop: Stop::new()?,
             hand_over: signal(SignalKind::user_defined2())?,
+            reload: signal(SignalKind::hangup())?,
         })
-    }
-
-    /// Returns on Ctrl-C or SIGTERM.
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 
     /// Returns when the service has to end: it was asked to, or it has a successor.
     async fn end_of(&mut self, service: &Service, private: bool) -> End {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => break,
-                _ = self.interrupt.recv() => break,
+                () = self.stop.asked() => break,
                 _ = self.hand_over.recv() => {}
+                _ = self.reload.recv() => {
+                    tokio::select! {
+                        () = reload_rules(service) => continue,
+                        () = self.stop.asked() => break,
+                    }
+                }
             }
             info!("Asked to hand over: starting a successor");
             let handed = tokio::select! {
                 handed = hand_over(service, private) => handed,
-                () = self.stop() => break,
+                () = self.stop.asked() => break,
             };
             match handed {
                 Ok(id) => {
@@ -156,6 +160,33 @@ impl Signals {
     }
 }
 
+impl Stop {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Returns on Ctrl-C or SIGTERM.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn reload_rules(service: &Service) {
+    match rulebook::reload(&service.app).await {
+        Ok(rules) => info!(rules = rules.count(), "The rules were read again and are in use"),
+        Err(error) => error!(
+            error = error.to_string(),
+            "The rules were not replaced; those before are still in use"
+        ),
+    }
+}
+
 async fn hand_over(service: &Service, private: bool) -> Result<u32> {
     if private {
         bail!("a private PostgreSQL belongs to one process. Remedy: database.url, or a restart");
@@ -165,6 +196,6 @@ async fn hand_over(service: &Service, private: bool) -> Result<u32> {
 
 /// Returns on Ctrl-C or SIGTERM.
 pub(super) async fn stop_asked() -> Result<()> {
-    Signals::new()?.stop().await;
+    Stop::new()?.asked().await;
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::{
     config::{Config, value::Secret},
     embedded::{self, Embedded},
     intake::spool::Spool,
-    store::{self, PgPool, timers},
+    store::{self, PgPool},
     web::{self, End, Inherited, Listeners},
 };
 
@@ -258,15 +258,6 @@ pub(super) async fn migrated(pool: &PgPool, migrate: bool) -> Result<()> {
         "migrations are missing: {list}. Remedy: `bellhop migrate`, or start without --no-migrate"
     ))
     .into())
-}
-
-/// The rules may wait for other moments than those of the last start.
-pub(super) async fn plan_moments(app: &App) -> Result<()> {
-    for served in app.all_served() {
-        let max_late = i64::try_from(served.rules.max_late().as_secs()).unwrap_or(i64::MAX);
-        timers::plan(&app.pool, served.id, None, &served.rules.moments(), max_late).await?;
-    }
-    Ok(())
 }
 
 /// A secret nobody has to remember.

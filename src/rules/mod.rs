@@ -22,10 +22,7 @@ mod table;
 mod template;
 mod trigger;
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
@@ -40,7 +37,7 @@ pub use self::{
     template::{RenderError, render},
     trigger::{Trigger, Word},
 };
-use crate::domain::{event::Kind, moment::Moment};
+use crate::domain::{action::Action, event::Kind, moment::Moment};
 
 /// A rule file, read by the caller.
 #[derive(Debug, Clone)]
@@ -54,8 +51,27 @@ pub struct SourceFile {
 /// The rules of one application.
 #[derive(Debug, Default)]
 pub struct RuleSet {
-    rules: Vec<Rule>,
-    secrets: HashMap<(String, usize), SecretString>,
+    rules: Vec<Arc<Rule>>,
+    /// Rules of the sets before, whose names are not in this one: what they have begun goes on.
+    retired: Vec<Arc<Rule>>,
+    secrets: Vec<StepSecret>,
+    /// Secrets of the sets before, of steps that are not in this one.
+    retired_secrets: Vec<StepSecret>,
+}
+
+/// What signs the webhook of a step. A step is known by what it does and not by its place, so that a job finds its
+/// secret when the rule was edited meanwhile.
+#[derive(Debug, Clone)]
+struct StepSecret {
+    rule: String,
+    action: Action,
+    secret: SecretString,
+}
+
+impl StepSecret {
+    fn is_of(&self, rule: &str, action: &Action) -> bool {
+        self.rule == rule && self.action == *action
+    }
 }
 
 impl RuleSet {
@@ -78,22 +94,45 @@ impl RuleSet {
                         "choose another name; it is part of what makes a firing unique",
                     );
                 }
-                set.secrets.extend(
-                    read.secrets
-                        .into_iter()
-                        .enumerate()
-                        .filter_map(|(step, secret)| Some(((name.clone(), step), secret?))),
-                );
-                set.rules.push(read.rule);
+                let of_steps = read.rule.steps.iter().zip(read.secrets);
+                set.secrets.extend(of_steps.filter_map(|(step, secret)| {
+                    Some(StepSecret {
+                        rule: name.clone(),
+                        action: step.action.clone(),
+                        secret: secret?,
+                    })
+                }));
+                set.rules.push(Arc::new(read.rule));
             }
             mistakes.extend(notebook.into_mistakes());
         }
         if mistakes.is_empty() { Ok(set) } else { Err(mistakes) }
     }
 
+    /// Takes over what the set before needs to finish: jobs of its rules go on with their secrets, as long as the
+    /// process lives.
+    pub fn remember(&mut self, before: &Self) {
+        let gone = |rule: &&Arc<Rule>| self.rules.iter().all(|known| known.name != rule.name);
+        self.retired = before
+            .rules
+            .iter()
+            .chain(&before.retired)
+            .filter(gone)
+            .cloned()
+            .collect();
+        let gone = |one: &&StepSecret| !self.secrets.iter().any(|known| known.is_of(&one.rule, &one.action));
+        let secrets = before.secrets.iter().chain(&before.retired_secrets);
+        self.retired_secrets = secrets.filter(gone).cloned().collect();
+    }
+
     /// All rules, in the order of the files.
-    pub fn rules(&self) -> &[Rule] {
+    pub fn rules(&self) -> &[Arc<Rule>] {
         &self.rules
+    }
+
+    /// All rules, and behind them those of sets before.
+    pub fn with_retired(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().chain(&self.retired).map(|rule| &**rule)
     }
 
     /// The rules that wait for this kind of event, those that are off included, so that these can
@@ -101,6 +140,7 @@ impl RuleSet {
     pub fn matching(&self, kind: &Kind, moment_before: Option<Duration>) -> impl Iterator<Item = &Rule> {
         self.rules
             .iter()
+            .map(|rule| &**rule)
             .filter(move |rule| rule.trigger.matches(kind, moment_before))
     }
 
@@ -117,14 +157,15 @@ impl RuleSet {
         self.waiting().map(|rule| rule.max_late).max().unwrap_or_default()
     }
 
-    /// The secret that signs the webhook of a step, counted from 0.
-    pub fn webhook_secret(&self, rule: &str, step: usize) -> Option<&SecretString> {
-        self.secrets.get(&(rule.to_owned(), step))
+    /// The secret that signs the webhook of a step.
+    pub fn webhook_secret(&self, rule: &str, action: &Action) -> Option<&SecretString> {
+        let mut secrets = self.secrets.iter().chain(&self.retired_secrets);
+        secrets.find(|one| one.is_of(rule, action)).map(|one| &one.secret)
     }
 
     /// Live rules that wait for a moment.
     fn waiting(&self) -> impl Iterator<Item = &Rule> {
-        self.rules.iter().filter(|rule| match rule.mode {
+        self.rules.iter().map(|rule| &**rule).filter(|rule| match rule.mode {
             Mode::Live => rule.trigger.moment().is_some(),
             Mode::Off => false,
         })

@@ -23,7 +23,7 @@ pub(super) fn run(config: &ConfigFile, what: Option<&str>, as_json: bool) -> Res
         Err(problem) => problem,
     };
     let sets = configured(config)?;
-    let all: Vec<&Rule> = sets.iter().flat_map(|(_, set)| set.rules()).collect();
+    let all: Vec<&Rule> = sets.iter().flat_map(|(_, set)| set.with_retired()).collect();
     if let Some(rule) = all.iter().find(|rule| rule.name == what) {
         return show(Some(rule), &rules::explain_rule(rule), as_json);
     }

@@ -75,7 +75,7 @@ type Sets = Vec<(ApplicationId, RuleSet)>;
 /// The rules of each application of the configuration.
 fn configured(config: &ConfigFile) -> Result<Sets> {
     let config = config.load()?;
-    served::rule_sets(&config).map_err(|error| Misused(format!("{error:#}")).into())
+    served::rule_sets(&config).map_err(|problems| Misused::of(problems).into())
 }
 
 /// The rules of some files, without a configuration.

@@ -33,8 +33,14 @@ fn the_examples_load() {
         [Moment::TrialEnding { before: 3 * DAY }, Moment::TrialEnded]
     );
     assert_eq!(set.max_late(), 2 * DAY);
-    assert!(set.webhook_secret("offer-at-trial-end", 2).is_some());
-    assert!(set.webhook_secret("offer-at-trial-end", 1).is_none());
+    let offer = set
+        .rules()
+        .iter()
+        .find(|rule| rule.name == "offer-at-trial-end")
+        .expect("a rule");
+    let secret = |step: usize| set.webhook_secret(&offer.name, &offer.steps[step].action);
+    assert!(secret(2).is_some());
+    assert!(secret(1).is_none());
     assert!(!format!("{set:?}").contains(SECRET));
 }
 

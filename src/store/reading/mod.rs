@@ -9,6 +9,8 @@ pub mod jobs;
 pub mod ledger;
 /// Installations with everything around them.
 pub mod locations;
+/// How often rules fired.
+pub mod rules;
 
 use serde::Serialize;
 

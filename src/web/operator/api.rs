@@ -37,8 +37,7 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .route("/events/{id}", web::get().to(event))
         .route("/jobs", web::get().to(jobs))
         .route("/jobs/{id}", web::get().to(job))
-        .route("/ledger", web::get().to(ledger))
-        .route("/rules", web::get().to(rules));
+        .route("/ledger", web::get().to(ledger));
 }
 
 fn limit(asked: Option<i64>) -> Result<i64, Problem> {
@@ -224,22 +223,4 @@ async fn ledger(app: web::Data<App>, query: web::Query<LedgerQuery>) -> Result<H
         limit: limit(query.limit)?,
     };
     Ok(HttpResponse::Ok().json(reading::ledger::list(&app.pool, &filter).await?))
-}
-
-/// The rules as they were loaded. How often each fired is a metric.
-async fn rules(app: web::Data<App>) -> HttpResponse {
-    let items: Vec<_> = app
-        .all_served()
-        .flat_map(|served| {
-            served.rules.rules().iter().map(|rule| {
-                let actions: Vec<&str> = rule.steps.iter().map(|step| step.action.name()).collect();
-                json!({
-                    "application_id": served.id, "rule": rule.name, "on": rule.trigger.to_string(),
-                    "once_per": rule.once_per, "when": rule.when.as_ref().map(|when| when.source()),
-                    "mode": rule.mode, "actions": actions, "file": rule.file, "line": rule.line,
-                })
-            })
-        })
-        .collect();
-    HttpResponse::Ok().json(json!({"items": items, "next_cursor": null}))
 }

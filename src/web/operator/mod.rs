@@ -4,6 +4,7 @@ mod api;
 mod gauges;
 mod probes;
 mod problem;
+mod rules;
 
 use actix_web::{
     Error, HttpResponse,
@@ -23,7 +24,12 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .route("/livez", web::get().to(async || HttpResponse::Ok().body("ok\n")))
         .route("/readyz", web::get().to(probes::ready))
         .route("/metrics", web::get().to(gauges::metrics))
-        .service(web::scope("/api/v1").wrap(from_fn(token)).configure(api::routes))
+        .service(
+            web::scope("/api/v1")
+                .wrap(from_fn(token))
+                .configure(api::routes)
+                .configure(rules::routes),
+        )
         .default_service(web::to(async || {
             Problem::not_found("There is nothing at this address.")
         }));

@@ -10,6 +10,7 @@ pub(super) struct Problem {
     status: StatusCode,
     title: &'static str,
     detail: String,
+    mistakes: Vec<String>,
 }
 
 impl Problem {
@@ -19,6 +20,7 @@ impl Problem {
             status: StatusCode::NOT_FOUND,
             title: "Not found",
             detail: detail.into(),
+            mistakes: Vec::new(),
         }
     }
 
@@ -28,6 +30,27 @@ impl Problem {
             status: StatusCode::BAD_REQUEST,
             title: "Invalid request",
             detail: detail.into(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    /// The files of the rules have mistakes.
+    pub(super) fn refused_rules(mistakes: Vec<String>) -> Self {
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            title: "Rules refused",
+            detail: "The files have mistakes. The rules before are still in use.".to_owned(),
+            mistakes,
+        }
+    }
+
+    /// Something broke on our side.
+    pub(super) fn broken(detail: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            title: "It broke",
+            detail: detail.into(),
+            mistakes: Vec::new(),
         }
     }
 
@@ -38,6 +61,7 @@ impl Problem {
             status: StatusCode::UNAUTHORIZED,
             title: "Unauthorized",
             detail,
+            mistakes: Vec::new(),
         }
     }
 }
@@ -50,6 +74,7 @@ impl From<crate::store::Error> for Problem {
             status: StatusCode::SERVICE_UNAVAILABLE,
             title: "Database unavailable",
             detail,
+            mistakes: Vec::new(),
         }
     }
 }
@@ -66,7 +91,10 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let body = json!({"title": self.title, "status": self.status.as_u16(), "detail": self.detail});
+        let mut body = json!({"title": self.title, "status": self.status.as_u16(), "detail": self.detail});
+        if !self.mistakes.is_empty() {
+            body["mistakes"] = json!(self.mistakes);
+        }
         let mut response = HttpResponse::build(self.status);
         if self.status == StatusCode::UNAUTHORIZED {
             response.insert_header(("WWW-Authenticate", "Bearer"));

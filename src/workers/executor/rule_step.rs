@@ -3,7 +3,7 @@
 
 use chrono::Utc;
 use rust_decimal::Decimal;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -43,6 +43,8 @@ struct Scene {
     installation: Installation,
     location: Location,
     results: Map<String, Value>,
+    /// What signs the step's webhook.
+    secret: Option<SecretString>,
 }
 
 /// Does one step of a firing.
@@ -53,7 +55,7 @@ pub(super) async fn run(
     line: &mut Line<'_>,
     action: &Action,
 ) -> Result<Done, Failure> {
-    let scene = match scene(app, served, job).await? {
+    let scene = match scene(app, job, action).await? {
         Ok(scene) => scene,
         Err(why) => return Ok(Done::of(Outcome::Discard(why))),
     };
@@ -88,7 +90,7 @@ fn number(scene: &Scene, served: &Served, template: &str) -> Result<i64, String>
 }
 
 /// Gathers the facts, or says why the step must not be done any more.
-async fn scene(app: &App, served: &Served, job: &Claimed) -> Result<Result<Scene, String>, Failure> {
+async fn scene(app: &App, job: &Claimed, action: &Action) -> Result<Result<Scene, String>, Failure> {
     let Some(firing) = job.firing_id else {
         return Ok(Err("it belongs to no firing".to_owned()));
     };
@@ -99,7 +101,9 @@ async fn scene(app: &App, served: &Served, job: &Claimed) -> Result<Result<Scene
         return Ok(Err("its event was dropped, because it is too old".to_owned()));
     };
     let installation = installations::get(&app.pool, job.place).await?;
-    let rule = served.rules.rules().iter().find(|rule| rule.name == firing.rule);
+    let rules = app.rulebook.now();
+    let rules = rules.of(job.place.application_id);
+    let rule = rules.with_retired().find(|rule| rule.name == firing.rule);
     let connected = installation.status != Status::Uninstalled && installation.generation == firing.generation;
     if firing.generation > 0 && !connected && !rule.is_some_and(judge::survives) {
         return Ok(Err("the connection it was meant for is over".to_owned()));
@@ -110,6 +114,7 @@ async fn scene(app: &App, served: &Served, job: &Claimed) -> Result<Result<Scene
         _ => Map::new(),
     };
     Ok(Ok(Scene {
+        secret: rules.webhook_secret(&firing.rule, action).cloned(),
         rule: firing.rule,
         event: judge::view(&event),
         installation,
@@ -185,12 +190,8 @@ async fn send_webhook(
     scene: &Scene,
     (url, body): (&str, Option<&str>),
 ) -> Result<Outcome, Failure> {
-    let step = usize::try_from(job.step).unwrap_or(0);
-    let secret = served
-        .rules
-        .webhook_secret(&scene.rule, step)
-        .map(|secret| Secret::parse(secret.expose_secret()));
-    let Some(Ok(secret)) = secret else {
+    let secret = scene.secret.as_ref();
+    let Some(Ok(secret)) = secret.map(|secret| Secret::parse(secret.expose_secret())) else {
         return Ok(Outcome::Discard(format!(
             "the rule `{}` and its secret are not in the rule files any more",
             scene.rule

@@ -17,14 +17,14 @@ use tracing::error;
 use self::closer::look_closer;
 pub(super) use self::view::view;
 use crate::{
-    app::{App, served::Served},
+    app::{App, rulebook::Rules, served::Served},
     domain::{
         event::{Fact, Kind, State},
         ids::Place,
         installation::{Change, Installation, Status},
         location::Location,
     },
-    rules::{self, Facts, OncePer, Rule},
+    rules::{self, Facts, OncePer, Rule, RuleSet},
     store::{
         self, PgTransaction,
         firings::{self, NewFiring},
@@ -85,8 +85,13 @@ pub(super) fn count_state(app: &App, event: &Waiting, state: State) {
 ///
 /// # Errors
 /// When the database does not answer, or one of the events cannot be judged.
-pub(super) async fn judge(app: &App, tx: &mut PgTransaction<'_>, events: &mut [Waiting]) -> Result<Judgement> {
-    let mut sitting = Sitting::open(app, tx, events).await?;
+pub(super) async fn judge(
+    app: &App,
+    rules: &Rules,
+    tx: &mut PgTransaction<'_>,
+    events: &mut [Waiting],
+) -> Result<Judgement> {
+    let mut sitting = Sitting::open(app, rules, tx, events).await?;
     for event in &*events {
         let verdict = sitting
             .verdict(tx, event, events)
@@ -102,6 +107,7 @@ pub(super) async fn judge(app: &App, tx: &mut PgTransaction<'_>, events: &mut [W
 /// What the events of one transaction share.
 struct Sitting<'a> {
     app: &'a App,
+    rules: &'a Rules,
     now: DateTime<Utc>,
     /// As they are after the events so far. Nobody else moves them: their shard is ours.
     installations: HashMap<Place, Installation>,
@@ -127,18 +133,18 @@ struct Wanted<'a> {
 impl<'a> Sitting<'a> {
     /// Reads what the events need: the installations of those that say nothing about one, and for
     /// those that a rule waits for what is known of the place, and the body.
-    async fn open(app: &'a App, tx: &mut PgTransaction<'_>, events: &mut [Waiting]) -> Result<Self> {
+    async fn open(app: &'a App, rules: &'a Rules, tx: &mut PgTransaction<'_>, events: &mut [Waiting]) -> Result<Self> {
         let (mut plain, mut looked_into) = (BTreeSet::new(), BTreeSet::new());
         let mut with_body = Vec::new();
         for event in events {
-            let Some(served) = app.served(event.place.application_id) else {
+            if app.served(event.place.application_id).is_none() {
                 continue;
-            };
+            }
             let is_plain = event.fact.is_none();
             if is_plain {
                 plain.insert(event.place);
             }
-            if matching(served, event).next().is_some() {
+            if matching(rules, event).next().is_some() {
                 looked_into.insert(event.place);
                 if is_plain {
                     with_body.push(event);
@@ -157,6 +163,7 @@ impl<'a> Sitting<'a> {
         };
         Ok(Self {
             app,
+            rules,
             now: store::now(&mut **tx).await?,
             installations: known.into_iter().map(|known| (known.place, known)).collect(),
             locations: locations.into_iter().collect(),
@@ -189,7 +196,8 @@ impl<'a> Sitting<'a> {
                 // What is cancelled now includes what the events before this one fired.
                 self.fire(tx, events).await?;
             }
-            follow_up(tx, (served, event), &before, &after).await?;
+            let rules = self.rules.of(event.place.application_id);
+            follow_up(tx, (rules, event), &before, &after).await?;
         }
         if change == Change::Moved {
             let place_in_order = self.came_to.verdicts.len();
@@ -225,8 +233,8 @@ impl<'a> Sitting<'a> {
     }
 
     /// What each rule that waits for such an event says to it.
-    fn decide(&mut self, served: &'a Served, event: &Waiting, installation: &Installation) -> Vec<Decision> {
-        let mut matching = matching(served, event).peekable();
+    fn decide(&mut self, served: &Served, event: &Waiting, installation: &Installation) -> Vec<Decision> {
+        let mut matching = matching(self.rules, event).peekable();
         if matching.peek().is_none() {
             return Vec::new();
         }
@@ -321,18 +329,18 @@ fn failed(note: String) -> Verdict {
 }
 
 /// The rules that wait for such an event.
-fn matching<'a>(served: &'a Served, event: &Waiting) -> impl Iterator<Item = &'a Rule> {
+fn matching<'a>(rules: &'a Rules, event: &Waiting) -> impl Iterator<Item = &'a Rule> {
     let before = match event.fact {
         Some(Fact::MomentCame { before_seconds, .. }) => u64::try_from(before_seconds).ok().map(Duration::from_secs),
         _ => None,
     };
-    served.rules.matching(&event.kind, before)
+    rules.of(event.place.application_id).matching(&event.kind, before)
 }
 
 /// What a new state of the installation brings with it.
 async fn follow_up(
     tx: &mut PgTransaction<'_>,
-    (served, event): (&Served, &Waiting),
+    (rules, event): (&RuleSet, &Waiting),
     before: &Installation,
     after: &Installation,
 ) -> Result<()> {
@@ -341,7 +349,7 @@ async fn follow_up(
         installations::remember_move(tx, before.status, after, event.source, event.id).await?;
     }
     if after.status == Status::Uninstalled && before.status != after.status {
-        let survivors = served.rules.rules().iter().filter(|rule| survives(rule));
+        let survivors = rules.with_retired().filter(|rule| survives(rule));
         let survivors: Vec<String> = survivors.map(|rule| rule.name.clone()).collect();
         let which = Cancel::Rules {
             place: event.place,
@@ -349,9 +357,9 @@ async fn follow_up(
         };
         jobs::cancel(tx, &which, "the application was uninstalled").await?;
     }
-    let max_late = i64::try_from(served.rules.max_late().as_secs()).unwrap_or(i64::MAX);
-    let location = Some(event.place.location_id);
-    timers::plan(&mut **tx, served.id, location, &served.rules.moments(), max_late).await?;
+    let max_late = i64::try_from(rules.max_late().as_secs()).unwrap_or(i64::MAX);
+    let (application, location) = (event.place.application_id, Some(event.place.location_id));
+    timers::plan(&mut **tx, application, location, &rules.moments(), max_late).await?;
     Ok(())
 }
 

@@ -120,13 +120,14 @@ enum Attempt {
 }
 
 async fn attempt(app: &App, shards: &[Shard], limit: usize) -> Result<Attempt> {
+    let (_until_committed, rules) = app.rulebook.held().await;
     let mut tx = app.pool.begin().await?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut taken = inbox::take(&mut tx, shards, limit).await?;
     if taken.waiting.is_empty() {
         return Ok(Attempt::Judged(taken));
     }
-    match judge(app, &mut tx, &mut taken.waiting).await {
+    match judge(app, &rules, &mut tx, &mut taken.waiting).await {
         Ok(judgement) => {
             tx.commit().await?;
             judgement.count(app, &taken.waiting);

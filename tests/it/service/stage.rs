@@ -390,17 +390,32 @@ impl Stage {
     /// meanwhile is lost.
     pub(crate) async fn away(self, time: Duration, rules: &str) -> Self {
         self.settled().await;
+        // Read by the next start only.
+        self.write_rules(rules);
         self.service.stop().await;
         ageing::age(&self.pool, i64::try_from(time.as_secs()).expect("not that long"))
             .await
             .expect("aged");
         self.sandbox.advance(time).await.expect("time passes");
-        let rules = rules.replace("{sandbox}", &self.sandbox.url());
-        std::fs::write(self.folder.path().join("rules.toml"), rules).expect("written");
         let service = start(&self.config, self.folder.path(), &self.pool).await;
         let stage = Self { service, ..self };
         stage.tell_the_sandbox().await;
         stage
+    }
+
+    /// Other rules stand in the file; nobody has read them yet.
+    pub(crate) fn write_rules(&self, rules: &str) {
+        let rules = rules.replace("{sandbox}", &self.sandbox.url());
+        std::fs::write(self.folder.path().join("rules.toml"), rules).expect("written");
+    }
+
+    /// Asks the operator API to do something; the status and what it says.
+    pub(crate) async fn order(&self, path: &str) -> (u16, Value) {
+        let request = self.http.post(self.operator_url(path)).bearer_auth(OPERATOR_TOKEN);
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        let body = answer.text().await.expect("a body");
+        (status, serde_json::from_str(&body).expect("JSON"))
     }
 
     /// The requests that one of the sandbox's inboxes took, oldest first.
