@@ -128,6 +128,15 @@ metrics! {
     marketplace_request_seconds: HistogramVec["call"] = SLOW_SECONDS;
     /// Time requests waited for their turn in the shared budget.
     marketplace_budget_wait_seconds: Histogram = SLOW_SECONDS;
+    /// Rounds of comparing with the marketplace: complete; incomplete, when some places could not be looked at;
+    /// interrupted, when it was given up for a while.
+    reconcile_runs_total: IntCounterVec["application", "result"];
+    /// What comparing found that nobody had told, by the kind of event it became.
+    reconcile_differences_total: IntCounterVec["application", "kind"];
+    /// When the last round began that found out about every place; 0 before the first.
+    reconcile_last_success_timestamp_seconds: GaugeVec["application"];
+    /// Active locations whose webhook settings were read, by what they said: registered, former, missing, refused.
+    hooks: IntGaugeVec["application", "state"];
     /// Whether requests for an account are held back because the marketplace does not answer: 1 while they are.
     circuit_state: IntGaugeVec["account"];
     /// Connections to the database.

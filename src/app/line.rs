@@ -34,7 +34,7 @@ const GIVEN_UP: u32 = 3;
 pub struct Line<'a> {
     app: &'a App,
     served: &'a Served,
-    claim: Claim,
+    priority: Priority,
     exchanges: Vec<Exchange>,
 }
 
@@ -74,12 +74,16 @@ impl From<crate::store::Error> for Failure {
     }
 }
 
+/// Who compares waits so long for his share; then he may take a turn as rules do, so that he never starves.
+const STARVED: Duration = Duration::from_secs(15);
+
 /// The urgent may take the whole minute and turns further ahead; the others leave room for them.
-fn claim(priority: Priority) -> Claim {
+fn claim(priority: Priority, reconciling: f64) -> Claim {
     let (share, horizon) = match priority {
         Priority::Activation => (1.0, 10),
         Priority::Rule => (0.9, 3),
         Priority::Unproven => (0.5, 1),
+        Priority::Reconciliation => (reconciling, 1),
     };
     Claim {
         share,
@@ -93,7 +97,7 @@ impl<'a> Line<'a> {
         Self {
             app,
             served,
-            claim: claim(priority),
+            priority,
             exchanges: Vec::new(),
         }
     }
@@ -172,11 +176,15 @@ impl<'a> Line<'a> {
         let mut given_up = 0;
         loop {
             let asked = Instant::now();
+            let priority = match self.priority {
+                Priority::Reconciliation if waited > STARVED => Priority::Rule,
+                priority => priority,
+            };
             let turn = budget::take(
                 &self.app.pool,
                 &self.served.budget_scope,
                 self.served.limits,
-                self.claim,
+                claim(priority, self.app.config.reconcile.share),
             )
             .await?;
             let (wait, granted) = match turn {

@@ -162,6 +162,7 @@ async fn open(app: Arc<App>, duty: Duty) -> Result<(), Unready> {
     made.context("making partitions")?;
     if duty.work {
         rulebook::plan_moments(&app).await.context("planning moments")?;
+        workers::reconciler::wake(&app).await?;
     }
     Ok(())
 }

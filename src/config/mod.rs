@@ -22,8 +22,8 @@ use self::place::{Notes, Places};
 pub use self::{
     accounts::{Account, Activation, Application},
     sections::{
-        ActivationClocks, Database, Intake, Jobs, Log, LogFormat, Operator, Retention, Security, Server, Smtp, SmtpTls,
-        Spool,
+        ActivationClocks, Database, Intake, Jobs, Log, LogFormat, Operator, Reconcile, Retention, Security, Server,
+        Smtp, SmtpTls, Spool,
     },
 };
 use crate::domain::ids::ApplicationId;
@@ -59,6 +59,9 @@ pub struct Config {
     /// How long old things are kept.
     #[serde(default)]
     pub retention: Retention,
+    /// Comparing with the marketplace.
+    #[serde(default)]
+    pub reconcile: Reconcile,
     /// The mail server, for `send_email`.
     pub smtp: Option<Smtp>,
     /// Log format and level.

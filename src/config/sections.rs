@@ -222,6 +222,33 @@ impl Default for ActivationClocks {
     }
 }
 
+/// Comparing with the marketplace, so that what no callback told is found.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reconcile {
+    /// Whether it is done.
+    pub enabled: bool,
+    /// How often a round begins.
+    #[serde(with = "value::duration")]
+    pub interval: Duration,
+    /// The part of `requests_per_minute` after which it leaves the rest to others, above 0 and at most 1.
+    pub share: f64,
+    /// How often the webhook settings of each active location are read, for applications with a user token.
+    #[serde(with = "value::duration")]
+    pub hooks_interval: Duration,
+}
+
+impl Default for Reconcile {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: minutes(10),
+            share: 0.3,
+            hooks_interval: days(1),
+        }
+    }
+}
+
 /// How long old things are kept. Installations, payments and the keys of rules that may fire once for a location, a
 /// connection, a payment or a moment stay.
 #[derive(Debug, Clone, Deserialize, Serialize)]

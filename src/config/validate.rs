@@ -208,6 +208,17 @@ fn timings(config: &Config, notes: &mut Notes<'_>) {
         "activation.safe is later than activation.limit. Remedy: the safe deadline comes first",
     );
     retention(config, &mut must);
+    must(
+        config.reconcile.share > 0.0 && config.reconcile.share <= 1.0,
+        "reconcile.share",
+        "reconcile.share is the part of the requests that comparing may use. Remedy: a number above 0 and at most 1, such as 0.3",
+    );
+    must(
+        config.reconcile.interval >= Duration::from_secs(1)
+            && config.reconcile.hooks_interval >= Duration::from_secs(60),
+        "reconcile.interval",
+        "reconcile.interval must be at least 1s, reconcile.hooks_interval at least 1m. Remedy: \"10m\" and \"1d\"",
+    );
 }
 
 fn retention(config: &Config, must: &mut impl FnMut(bool, &str, &str)) {

@@ -141,6 +141,8 @@ pub enum Priority {
     Rule = 1,
     /// A connection that nobody signed: it may be anybody typing numbers.
     Unproven = 2,
+    /// Comparing with the marketplace, which has all the time there is.
+    Reconciliation = 3,
 }
 
 impl Priority {
@@ -149,7 +151,8 @@ impl Priority {
         match number {
             0 => Self::Activation,
             1 => Self::Rule,
-            _ => Self::Unproven,
+            2 => Self::Unproven,
+            _ => Self::Reconciliation,
         }
     }
 }

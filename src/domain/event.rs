@@ -211,6 +211,8 @@ words! {
         Activation = "activation",
         /// A look at the installation's status.
         Status = "status",
+        /// The comparison with the marketplace.
+        Reconciliation = "reconciliation",
         /// The scheduler.
         Timer = "timer",
         /// A person, by the API or the terminal.

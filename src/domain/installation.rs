@@ -69,7 +69,19 @@ pub enum Change {
     Happened,
 }
 
+impl Observation {
+    /// Whether the application is at the location, working or frozen.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.status, Status::Active | Status::Frozen)
+    }
+}
+
 impl Installation {
+    /// Whether the application is at the location, in whatever state.
+    pub fn is_there(&self) -> bool {
+        self.status != Status::Uninstalled
+    }
+
     /// Before anything is known.
     pub fn unknown(place: Place, now: DateTime<Utc>) -> Self {
         Self {
@@ -296,6 +308,18 @@ impl Installation {
         if !told && before != periods && !seen.payments.is_empty() {
             facts.push(Fact::PeriodChanged { periods });
         }
+        facts
+    }
+
+    /// The same for a place that was disconnected and connected again unseen: what ended, and what began.
+    pub fn differences_after_reinstall(&self, seen: &Observation, known: &[Payment]) -> Vec<Fact> {
+        let gone = Self {
+            status: Status::Uninstalled,
+            periods: Periods::default(),
+            ..self.clone()
+        };
+        let mut facts = vec![Fact::Uninstalled];
+        facts.extend(gone.differences(seen, known, None));
         facts
     }
 }

@@ -11,6 +11,8 @@ pub mod event;
 pub mod ids;
 /// The installation of an application at a location, and its state machine.
 pub mod installation;
+/// How one connection is told from the next.
+pub mod link;
 /// What is known of a business place.
 pub mod location;
 /// Moments that come due by themselves.

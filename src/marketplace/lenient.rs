@@ -137,6 +137,14 @@ impl WireMoment {
             })
     }
 
+    /// Date and time as printed, whatever the zone.
+    pub fn wall_clock(self) -> NaiveDateTime {
+        match self {
+            Self::Local(local) => local,
+            Self::Absolute(moment) => moment.naive_local(),
+        }
+    }
+
     /// The moment, with offset-less dates read as wall clock of `zone`. An hour that daylight
     /// saving repeats is taken the first time, one that it skips an hour later.
     pub fn in_zone(self, zone: chrono_tz::Tz) -> DateTime<Utc> {

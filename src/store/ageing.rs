@@ -62,5 +62,21 @@ async fn age_once(pool: &PgPool, by: f64) -> sqlx::Result<()> {
     )
     .execute(&mut *tx)
     .await?;
+    sqlx::query!(
+        "update reconciliations set next_at = next_at - make_interval(secs => $1), begun_at = begun_at - make_interval(secs => $1),
+            listed_at = listed_at - make_interval(secs => $1), finished_at = finished_at - make_interval(secs => $1),
+            succeeded_at = succeeded_at - make_interval(secs => $1), leased_until = leased_until - make_interval(secs => $1),
+            alive_at = alive_at - make_interval(secs => $1), gap_since = gap_since - make_interval(secs => $1)",
+        by
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "update looks set looked_at = looked_at - make_interval(secs => $1), skipped_until = skipped_until - make_interval(secs => $1),
+            link_made_at = link_made_at - make_interval(secs => $1), hooks_seen_at = hooks_seen_at - make_interval(secs => $1)",
+        by
+    )
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await
 }

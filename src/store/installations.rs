@@ -278,23 +278,37 @@ pub async fn locations(tx: &mut PgTransaction<'_>, places: &[Place]) -> sqlx::Re
         .collect())
 }
 
-/// Writes what was learnt of a place.
+/// Writes what was learnt of some places. What is the same is not written again.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn save_location(pool: &PgPool, application: ApplicationId, location: &Location) -> sqlx::Result<()> {
+pub async fn save_locations(
+    executor: impl PgExecutor<'_>,
+    application: ApplicationId,
+    locations: &[Location],
+) -> sqlx::Result<()> {
+    let ids: Vec<i64> = locations.iter().map(|location| location.id.0).collect();
+    let titles: Vec<Option<String>> = locations.iter().map(|location| location.title.clone()).collect();
+    let data: Vec<serde_json::Value> = locations
+        .iter()
+        .map(|location| serde_json::to_value(location).expect("locations are plain data"))
+        .collect();
     sqlx::query!(
         r#"
-        insert into locations (application_id, location_id, title, data) values ($1, $2, $3, $4)
+        insert into locations as known (application_id, location_id, title, data)
+        select distinct on (location_id) $1, location_id, title, data
+        from unnest($2::bigint[], $3::text[], $4::jsonb[]) as t(location_id, title, data)
+        order by location_id
         on conflict (application_id, location_id) do update
             set title = excluded.title, data = excluded.data, seen_at = now()
+            where known.data is distinct from excluded.data or known.seen_at < now() - interval '1 day'
         "#,
         application.0,
-        location.id.0,
-        location.title,
-        Json(location) as _,
+        &ids,
+        &titles as &[Option<String>],
+        &data,
     )
-    .execute(pool)
+    .execute(executor)
     .await?;
     Ok(())
 }

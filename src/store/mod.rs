@@ -30,6 +30,8 @@ pub mod partitions;
 pub mod quarantine;
 /// Reading for people: lists and details of the API and the terminal.
 pub mod reading;
+/// Comparing with the marketplace.
+pub mod reconciliations;
 /// How large tables are, and what keeps them so.
 pub mod sizes;
 /// Figures for the metrics.

@@ -26,6 +26,10 @@ pub struct Stats {
     pub events_oldest_unprocessed_seconds: f64,
     /// Age of the oldest connection that is pending and not activated, by application.
     pub activation_oldest_seconds: BTreeMap<i64, f64>,
+    /// When the last complete round of comparing began, as a Unix time, by application.
+    pub reconciled_at: BTreeMap<i64, f64>,
+    /// Active locations by application and what their webhook settings said.
+    pub hooks: BTreeMap<(i64, String), i64>,
 }
 
 /// Reads them all. Connections that are older than `activation_limit` cannot be activated any more and do not count.
@@ -86,7 +90,10 @@ pub async fn read(pool: &PgPool, activation_limit: Duration) -> sqlx::Result<Sta
     .into_iter()
     .map(|row| (row.application_id, row.age))
     .collect();
+    let (reconciled_at, hooks) = comparing(pool).await?;
     Ok(Stats {
+        reconciled_at,
+        hooks,
         installations,
         jobs,
         discarded_last_day,
@@ -97,4 +104,28 @@ pub async fn read(pool: &PgPool, activation_limit: Duration) -> sqlx::Result<Sta
         events_oldest_unprocessed_seconds: waiting.oldest,
         activation_oldest_seconds,
     })
+}
+
+type Comparing = (BTreeMap<i64, f64>, BTreeMap<(i64, String), i64>);
+
+async fn comparing(pool: &PgPool) -> sqlx::Result<Comparing> {
+    let rounds = sqlx::query!(
+        r#"select application_id, coalesce(extract(epoch from succeeded_at)::float8, 0) as "at!" from reconciliations"#
+    )
+    .fetch_all(pool)
+    .await?;
+    let hooks = sqlx::query!(
+        r#"select application_id, hooks as "hooks!", count(*) as "count!"
+           from looks join installations i using (application_id, location_id)
+           where hooks is not null and i.status = 'active' group by 1, 2"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok((
+        rounds.into_iter().map(|row| (row.application_id, row.at)).collect(),
+        hooks
+            .into_iter()
+            .map(|row| ((row.application_id, row.hooks), row.count))
+            .collect(),
+    ))
 }

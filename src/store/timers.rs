@@ -76,6 +76,10 @@ pub struct Due {
     pub fact: Fact,
 }
 
+/// After a pause nobody knows what happened meanwhile, so a moment waits until its place was looked at since, but not
+/// longer than this.
+const GAP: &str = "15 minutes";
+
 /// Marks moments that have come as announced and returns them; who commits announces them.
 ///
 /// # Errors
@@ -84,14 +88,20 @@ pub async fn take_due(tx: &mut PgTransaction<'_>, limit: i64) -> sqlx::Result<Ve
     let rows = sqlx::query!(
         r#"
         update timers t set fired_for = t.due_at
-        from (select application_id, location_id, kind, before_seconds from timers
+        from (select application_id, location_id, kind, before_seconds from timers w
               where due_at <= now() and fired_for is distinct from due_at
+                and not exists (
+                    select from reconciliations r left join looks l
+                        on l.application_id = w.application_id and l.location_id = w.location_id
+                    where r.application_id = w.application_id and r.gap_since > now() - $2::text::interval
+                      and (l.looked_at is null or l.looked_at < r.gap_since))
               order by due_at limit $1 for update skip locked) d
         where (t.application_id, t.location_id, t.kind, t.before_seconds)
             = (d.application_id, d.location_id, d.kind, d.before_seconds)
         returning t.application_id, t.location_id, t.kind, t.before_seconds, t.generation, t.date, t.due_at
         "#,
-        limit
+        limit,
+        GAP
     )
     .fetch_all(&mut **tx)
     .await?;

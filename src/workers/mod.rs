@@ -5,10 +5,14 @@
 /// Does jobs.
 pub mod executor;
 mod judge;
+mod location;
+mod look;
 /// Judges events.
 pub mod processor;
 /// Makes partitions ahead and drops old ones.
 pub mod pruner;
+/// Compares with the marketplace.
+pub mod reconciler;
 /// Announces moments that have come.
 pub mod scheduler;
 
@@ -37,7 +41,7 @@ pub enum Step {
 const STEP_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// The names of the workers, as in metrics.
-pub const NAMES: [&str; 4] = ["processor", "executor", "scheduler", "pruner"];
+pub const NAMES: [&str; 5] = ["processor", "executor", "scheduler", "reconciler", "pruner"];
 
 /// The running workers of a process.
 pub struct Workers {
@@ -64,6 +68,13 @@ pub fn start(app: &Arc<App>) -> Workers {
         Rest(Arc::default(), poll),
         stopped.clone(),
         scheduler::step,
+    ));
+    tasks.spawn(drive(
+        Arc::clone(app),
+        "reconciler",
+        Rest(Arc::default(), poll),
+        stopped.clone(),
+        reconciler::step,
     ));
     tasks.spawn(drive(
         Arc::clone(app),

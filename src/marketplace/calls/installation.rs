@@ -7,6 +7,7 @@ use crate::{
     domain::{
         ids::Place,
         installation::{Observation, Status},
+        link::Link,
         payment::Payment,
     },
     marketplace::{
@@ -115,6 +116,18 @@ impl InstallationStatus {
             created_at: at(self.created_at),
             payments: payments.collect(),
             observed_at,
+        })
+    }
+
+    /// Which connection it is about, as far as the marketplace dates it.
+    pub fn link(&self) -> Option<Link> {
+        let left = |line: &LogLine| match line.to {
+            Some(WireStatus::Known(Status::Uninstalled)) => line.changed_at,
+            _ => None,
+        };
+        Some(Link {
+            made_at: self.created_at?.wall_clock(),
+            left_at: self.logs.iter().filter_map(left).map(WireMoment::wall_clock).max(),
         })
     }
 }

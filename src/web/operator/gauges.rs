@@ -9,6 +9,7 @@ use crate::{
     domain::{action::ACTION_NAMES, installation::Status},
     store::{
         ledger::State,
+        reconciliations::Hooks,
         stats::{self, Stats},
     },
 };
@@ -72,6 +73,21 @@ fn show(app: &App, stats: &Stats) {
                 .installations
                 .with_label_values(&[application.as_str(), status.as_str()])
                 .set(count);
+        }
+        for state in Hooks::ALL {
+            let key = (served.id.0, state.as_str().to_owned());
+            let count = stats.hooks.get(&key).copied().unwrap_or(0);
+            metrics
+                .hooks
+                .with_label_values(&[application.as_str(), state.as_str()])
+                .set(count);
+        }
+        if app.config.reconcile.enabled {
+            let at = stats.reconciled_at.get(&served.id.0).copied().unwrap_or(0.0);
+            metrics
+                .reconcile_last_success_timestamp_seconds
+                .with_label_values(&[&application])
+                .set(at);
         }
         let oldest = stats.activation_oldest_seconds.get(&served.id.0);
         let left = oldest.map_or(f64::INFINITY, |age| app.config.activation.safe.as_secs_f64() - age);

@@ -7,10 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use super::{
-    Done, Progressed, location, outcome,
-    status::{differences, draft, observe},
-};
+use super::{Done, Progressed, outcome};
 use crate::{
     app::{
         App,
@@ -33,7 +30,11 @@ use crate::{
         events, installations,
         jobs::{Claimed, Outcome},
     },
-    workers::scheduler::count_appended,
+    workers::{
+        location,
+        look::{differences, draft, observe},
+        scheduler::count_appended,
+    },
 };
 
 /// Attempts that wait for a consent to show, when a signed redirect says that there was one.

@@ -2,7 +2,6 @@
 //! from it. The call itself happens between two transactions, never in one.
 
 mod activate;
-mod location;
 mod money;
 mod outcome;
 mod rule_step;

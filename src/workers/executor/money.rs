@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use serde_json::json;
 
-use super::{Done, location, outcome, status::observe};
+use super::{Done, outcome};
 use crate::{
     app::{
         App,
@@ -30,6 +30,7 @@ use crate::{
         jobs::{Claimed, Outcome},
         ledger::{self, Entry, Finding, Intent, State},
     },
+    workers::{location, look::observe},
 };
 
 /// What a step wants.

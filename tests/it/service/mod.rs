@@ -18,6 +18,7 @@ mod money;
 mod pages;
 mod payloads;
 mod program;
+mod reconciling;
 mod reload;
 mod retention;
 mod rules;

@@ -458,6 +458,8 @@ fn configuration(sandbox: &Sandbox) -> String {
         connections = 8
         [security]
         hook_secret = "{HOOK_SECRET}"
+        [reconcile]
+        enabled = false
         [jobs]
         poll = "20ms"
         backoff = "50ms"

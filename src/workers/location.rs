@@ -29,7 +29,7 @@ pub(super) async fn learn(app: &App, served: &Served, location: LocationId, line
         };
         let Ok(listed) = line.send(&call).await else { return };
         if let Some(found) = listed.locations.iter().find(|found| found.id == location) {
-            if let Err(error) = installations::save_location(&app.pool, served.id, found).await {
+            if let Err(error) = installations::save_locations(&app.pool, served.id, std::slice::from_ref(found)).await {
                 tracing::warn!(%error, location_id = %location, "What is known of a location could not be kept");
             }
             return;

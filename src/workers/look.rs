@@ -1,0 +1,118 @@
+//! What the marketplace shows of an installation, and what of that we do not know yet.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::location::zone;
+use crate::{
+    app::{
+        App,
+        line::{Failure, Line},
+    },
+    domain::{
+        action::ExpectedPayment,
+        event::{Draft, Fact, Source},
+        ids::Place,
+        installation::Observation,
+        link::Link,
+    },
+    marketplace::calls,
+    store::{self, PgTransaction, installations, reconciliations},
+};
+
+/// Asks the marketplace (M6) where an installation stands, and which connection that is about. `None` when it uses a
+/// word we do not know.
+pub(super) async fn at(
+    app: &App,
+    place: Place,
+    line: &mut Line<'_>,
+) -> Result<Option<(Observation, Option<Link>)>, Failure> {
+    let observed_at = store::now(&app.pool).await?;
+    let status = line.send(&calls::installation::status(place)).await?;
+    let zone = zone(app, place).await?;
+    let seen = status.observation(zone.unwrap_or(Tz::UTC), observed_at);
+    // Without its zone the date of the consent may be wrong by half a day, and clocks count from it.
+    let seen = seen.map(|seen| Observation {
+        created_at: seen.created_at.filter(|_| zone.is_some()),
+        ..seen
+    });
+    Ok(seen.map(|seen| (seen, status.link())))
+}
+
+/// The same for who needs not know which connection it is.
+pub(super) async fn observe(app: &App, place: Place, line: &mut Line<'_>) -> Result<Option<Observation>, Failure> {
+    Ok(at(app, place, line).await?.map(|(seen, _)| seen))
+}
+
+/// What an observation says that we do not know yet, as events on their way to the inbox.
+pub(super) async fn differences(
+    app: &App,
+    place: Place,
+    seen: &Observation,
+    source: Source,
+    expected: Option<&ExpectedPayment>,
+) -> Result<Vec<Draft>, Failure> {
+    let mut tx = app.pool.begin().await?;
+    let installation = installations::lock(&mut tx, place).await?;
+    let known = installations::payments(&mut tx, place).await?;
+    if installation.status == seen.status {
+        installations::seen_again(&mut tx, place, seen.observed_at).await?;
+    }
+    reconciliations::note_other_look(&mut tx, place, seen.observed_at).await?;
+    tx.commit().await?;
+    let mut facts = installation.differences(seen, &known, expected.map(|expected| expected.id));
+    for fact in &mut facts {
+        if let (Fact::PaymentReceived { payment, .. }, Some(expected)) = (fact, expected)
+            && payment.id == Some(expected.id)
+        {
+            payment.currency.clone_from(&expected.currency);
+        }
+    }
+    Ok(drafts(place, facts, source, seen))
+}
+
+/// What a round's look found, and which generation of ours the connection it saw will be. `before` is the connection
+/// that the look before saw.
+pub(super) async fn found(
+    tx: &mut PgTransaction<'_>,
+    place: Place,
+    (seen, link): (&Observation, Option<Link>),
+    before: Option<(chrono::NaiveDateTime, i32)>,
+) -> Result<(Vec<Draft>, i32), Failure> {
+    let installation = installations::lock(tx, place).await?;
+    let known = installations::payments(tx, place).await?;
+    let is_another = match (link, before) {
+        (Some(link), Some((made_at, generation))) => generation == installation.generation && link.succeeds(made_at),
+        _ => false,
+    };
+    let facts = match is_another && installation.is_there() && seen.is_connected() {
+        true => installation.differences_after_reinstall(seen, &known),
+        false => installation.differences(seen, &known, None),
+    };
+    if facts.is_empty() && installation.status == seen.status {
+        installations::seen_again(tx, place, seen.observed_at).await?;
+    }
+    let mut next = installation;
+    for fact in &facts {
+        next = next.apply(fact, seen.observed_at).0;
+    }
+    Ok((drafts(place, facts, Source::Reconciliation, seen), next.generation))
+}
+
+fn drafts(place: Place, facts: Vec<Fact>, source: Source, seen: &Observation) -> Vec<Draft> {
+    facts
+        .into_iter()
+        .map(|fact| draft(place, fact, source, seen.observed_at))
+        .collect()
+}
+
+/// An event for a fact.
+pub(super) fn draft(place: Place, fact: Fact, source: Source, occurred_at: DateTime<Utc>) -> Draft {
+    Draft {
+        place,
+        kind: fact.kind(),
+        source,
+        fact,
+        occurred_at,
+    }
+}

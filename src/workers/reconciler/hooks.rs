@@ -1,0 +1,59 @@
+//! Whether the webhooks of a location come to us. An application may be active while its address is not registered
+//! (contract 3), and then its events are lost without a word.
+
+use chrono::Utc;
+
+use crate::{
+    app::{
+        App,
+        line::{Failure, Line},
+        served::{Served, application_hook_url, hook_url},
+    },
+    marketplace::{calls, calls::hooks::HookSettings, error::Error},
+    store::reconciliations::{self, Candidate, Hooks},
+};
+
+/// Reads the webhook settings of an active location (W1), now and then.
+pub(super) async fn check(
+    app: &App,
+    served: &Served,
+    candidate: &Candidate,
+    line: &mut Line<'_>,
+) -> Result<(), Failure> {
+    let every = app.config.reconcile.hooks_interval;
+    let is_fresh = candidate
+        .hooks_seen_at
+        .is_some_and(|at| (Utc::now() - at).to_std().is_ok_and(|age| age < every));
+    if served.config.user_token.is_none() || is_fresh {
+        return Ok(());
+    }
+    let place = candidate.place;
+    let hooks = match line.send(&calls::hooks::settings(place.location_id)).await {
+        Ok(settings) => judge(app, candidate, &settings),
+        Err(Failure::Call(Error::Unauthorized { .. } | Error::Forbidden { .. } | Error::NotFound { .. })) => {
+            Hooks::Refused
+        }
+        // The status was read; this can wait for the next round.
+        Err(Failure::Call(_) | Failure::NoTurn | Failure::Shut(_)) => return Ok(()),
+        Err(failure) => return Err(failure),
+    };
+    if matches!(hooks, Hooks::Missing | Hooks::Refused) {
+        tracing::warn!(%place, state = %hooks, "The webhooks of an active location do not come to us");
+    }
+    reconciliations::note_hooks(&app.pool, place, hooks).await?;
+    Ok(())
+}
+
+fn judge(app: &App, candidate: &Candidate, settings: &HookSettings) -> Hooks {
+    let (url, place) = (&app.config.server.public_url, candidate.place);
+    let serves = |secret: &str| {
+        settings.serves(&hook_url(url, secret, place))
+            || settings.serves(&application_hook_url(url, secret, place.application_id))
+    };
+    let mut secrets = app.hook_secrets();
+    match secrets.next().is_some_and(serves) {
+        true => Hooks::Registered,
+        false if secrets.any(serves) => Hooks::Former,
+        false => Hooks::Missing,
+    }
+}
