@@ -135,7 +135,7 @@ metrics! {
     reconcile_differences_total: IntCounterVec["application", "kind"];
     /// When the last round began that found out about every place; 0 before the first.
     reconcile_last_success_timestamp_seconds: GaugeVec["application"];
-    /// Active locations whose webhook settings were read, by what they said: registered, former, missing, refused.
+    /// Active installations whose webhook settings were read, by what they said: registered, former, missing, refused.
     hooks: IntGaugeVec["application", "state"];
     /// Whether requests for an account are held back because the marketplace does not answer: 1 while they are.
     circuit_state: IntGaugeVec["account"];

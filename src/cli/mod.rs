@@ -9,6 +9,7 @@ mod migrate;
 mod opening;
 mod output;
 mod reading;
+mod reconcile;
 mod rules;
 mod sandbox;
 mod serve;
@@ -68,6 +69,8 @@ enum Command {
     Jobs(reading::Jobs),
     /// Look at money movements, and close those whose end is unknown.
     Ledger(reading::Ledger),
+    /// Compare with the marketplace now: find what no callback told.
+    Reconcile(reconcile::Reconcile),
     /// Look at the rules.
     Rules(rules::Rules),
     /// Take the personal data of one location away.
@@ -144,6 +147,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Events(events) => events.run().await,
         Command::Jobs(jobs) => jobs.run().await,
         Command::Ledger(ledger) => ledger.run().await,
+        Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Rules(rules) => rules.run(),
         Command::Erase(erase) => erase.run().await,
     }

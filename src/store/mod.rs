@@ -24,6 +24,8 @@ pub mod installations;
 pub mod jobs;
 /// Calls that move money, and what became of them.
 pub mod ledger;
+/// Looks at the status of places.
+pub mod looks;
 /// Day partitions: made ahead, dropped when old.
 pub mod partitions;
 /// How much of what is refused is kept.

@@ -1,16 +1,12 @@
-//! Comparing with the marketplace: how far each application's round has come, and which places are to be looked at.
-//!
-//! What is to be done follows from dates alone, so that a round goes on wherever it was interrupted, in any process.
+//! Comparing with the marketplace: how far each application's round has come. What is to be done follows from dates
+//! alone, so that a round goes on wherever it was interrupted, in any process.
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::{PgPool, PgTransaction};
 
-use crate::domain::{
-    event::words,
-    ids::{ApplicationId, LocationId, Place},
-};
+use crate::domain::ids::{ApplicationId, LocationId};
 
 /// Notes that a process begins to serve an application: the next round begins at once, and a pause of more than
 /// `interval` since anybody was at it is a gap. While one is fresh, moments wait for a look ([`super::timers`]).
@@ -146,151 +142,6 @@ pub async fn note_list(
     Ok(())
 }
 
-/// A place that is to be looked at.
-#[derive(Debug, Clone, Copy)]
-pub struct Candidate {
-    /// Which.
-    pub place: Place,
-    /// The marketplace's date of the connection, and the generation of ours it was noted for.
-    pub link: Option<(NaiveDateTime, i32)>,
-    /// When its webhook settings were last read.
-    pub hooks_seen_at: Option<DateTime<Utc>>,
-}
-
-/// The places that were not looked at since the round began, the most urgent first: those that came or went, that a
-/// moment waits for, or that are pending; then those whose trial or paid period ended lately, when the marketplace
-/// freezes; then those that were looked at longest ago.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn to_look_at(
-    pool: &PgPool,
-    application: ApplicationId,
-    begun_at: DateTime<Utc>,
-    limit: i64,
-) -> sqlx::Result<Vec<Candidate>> {
-    let rows = sqlx::query!(
-        r#"
-        select l.location_id, l.link_made_at, l.link_generation, l.hooks_seen_at
-        from looks l left join installations i using (application_id, location_id)
-        where application_id = $1 and (l.skipped_until is null or l.skipped_until < now())
-          and (l.news or ((l.listed or i.status <> 'uninstalled') and (l.looked_at is null or l.looked_at < $2)))
-        order by case
-                when l.news or i.status = 'pending' or exists (
-                    select from timers t where t.application_id = $1 and t.location_id = l.location_id
-                      and t.due_at <= now() and t.fired_for is distinct from t.due_at) then 0
-                when greatest(i.trial_ends_at, i.paid_until)
-                     between coalesce(l.looked_at, '-infinity') - interval '26 hours' and now() then 1
-                else 2
-            end, l.looked_at nulls first, l.location_id
-        limit $3
-        "#,
-        application.0,
-        begun_at,
-        limit,
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Candidate {
-            place: Place {
-                application_id: application,
-                location_id: LocationId(row.location_id),
-            },
-            link: row.link_made_at.zip(row.link_generation),
-            hooks_seen_at: row.hooks_seen_at,
-        })
-        .collect())
-}
-
-/// Notes a look: when it was, and the connection that was seen with the generation of ours it belongs to.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn note_look(
-    tx: &mut PgTransaction<'_>,
-    place: Place,
-    looked_at: DateTime<Utc>,
-    link: Option<(NaiveDateTime, i32)>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "insert into looks (application_id, location_id, looked_at, link_made_at, link_generation) values ($1, $2, $3, $4, $5)
-         on conflict (application_id, location_id) do update set news = false, looked_at = excluded.looked_at,
-             link_made_at = excluded.link_made_at, link_generation = excluded.link_generation, skipped_until = null",
-        place.application_id.0,
-        place.location_id.0,
-        looked_at,
-        link.map(|link| link.0),
-        link.map(|link| link.1),
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-/// Puts a place off whose look failed.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn skip(pool: &PgPool, place: Place, time: Duration) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update looks set skipped_until = now() + make_interval(secs => $3) where application_id = $1 and location_id = $2",
-        place.application_id.0,
-        place.location_id.0,
-        time.as_secs_f64(),
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// Notes that jobs looked at a place, so that the round need not.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn note_other_look(tx: &mut PgTransaction<'_>, place: Place, looked_at: DateTime<Utc>) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update looks set looked_at = greatest(looked_at, $3) where application_id = $1 and location_id = $2",
-        place.application_id.0,
-        place.location_id.0,
-        looked_at,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-words! {
-    /// Whether the webhooks of a location come to us.
-    Hooks {
-        /// Our address is among those of the location.
-        Registered = "registered",
-        /// Only an address made from the former secret is.
-        Former = "former",
-        /// None of ours is, or nothing is sent to it: events of this location are lost.
-        Missing = "missing",
-        /// The marketplace did not let us look.
-        Refused = "refused",
-    }
-}
-
-/// Notes what the webhook settings of a location said.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn note_hooks(pool: &PgPool, place: Place, hooks: Hooks) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update looks set hooks = $3, hooks_seen_at = now() where application_id = $1 and location_id = $2",
-        place.application_id.0,
-        place.location_id.0,
-        hooks.as_str(),
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
 /// Counts what a look found.
 ///
 /// # Errors
@@ -369,4 +220,109 @@ pub async fn interrupt(
     .execute(pool)
     .await?;
     Ok(())
+}
+
+/// What a round of an application has to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    /// Places whose status is read in each round.
+    pub places: i64,
+    /// Those that are read first: pending, or with a trial or paid period that ended or ends within a day.
+    pub urgent: i64,
+    /// Active ones, whose webhook settings are read too when there is a user token.
+    pub active: i64,
+}
+
+/// Measures it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn extent(pool: &PgPool, application: ApplicationId) -> sqlx::Result<Extent> {
+    sqlx::query_as!(
+        Extent,
+        r#"
+        select count(*) as "places!", count(*) filter (where i.status = 'active') as "active!",
+               count(*) filter (where i.status = 'pending' or greatest(i.trial_ends_at, i.paid_until)
+                                between now() - interval '1 day' and now() + interval '1 day') as "urgent!"
+        from (select location_id from looks where application_id = $1 and listed
+              union select location_id from installations where application_id = $1 and status <> 'uninstalled') p
+        left join installations i on i.application_id = $1 and i.location_id = p.location_id
+        "#,
+        application.0
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// The last round of an application.
+#[derive(Debug, Clone)]
+pub struct Last {
+    /// When it began.
+    pub begun_at: Option<DateTime<Utc>>,
+    /// Whether it is over.
+    pub is_over: bool,
+    /// Whether every place could be looked at.
+    pub is_complete: bool,
+    /// Locations on the list of connected ones.
+    pub listed: i32,
+    /// Places whose status was read.
+    pub looked: i32,
+    /// Events that came of it.
+    pub differences: i32,
+    /// Why it rests or is incomplete.
+    pub error: Option<String>,
+}
+
+/// Reads it; `None` before the first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn last(pool: &PgPool, application: ApplicationId) -> sqlx::Result<Option<Last>> {
+    sqlx::query_as!(
+        Last,
+        r#"select begun_at, coalesce(finished_at >= begun_at, false) as "is_over!",
+                  coalesce(succeeded_at = begun_at, false) as "is_complete!", listed, looked, differences, error
+           from reconciliations where application_id = $1"#,
+        application.0
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// The places of an application that are not uninstalled, as we know it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn installed(pool: &PgPool, application: ApplicationId) -> sqlx::Result<Vec<LocationId>> {
+    let ids = sqlx::query_scalar!(
+        "select location_id from installations where application_id = $1 and status <> 'uninstalled'",
+        application.0
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(ids.into_iter().map(LocationId).collect())
+}
+
+/// What comparing found since a moment, oldest first: location and kind of event.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn found_since(
+    pool: &PgPool,
+    application: ApplicationId,
+    since: DateTime<Utc>,
+) -> sqlx::Result<Vec<(LocationId, String)>> {
+    let rows = sqlx::query!(
+        r#"select location_id as "location_id!", kind from events
+           where application_id = $1 and source = 'reconciliation' and received_at >= $2 and location_id is not null
+           order by id"#,
+        application.0,
+        since
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (LocationId(row.location_id), row.kind))
+        .collect())
 }

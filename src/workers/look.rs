@@ -17,7 +17,7 @@ use crate::{
         link::Link,
     },
     marketplace::calls,
-    store::{self, PgTransaction, installations, reconciliations},
+    store::{self, PgTransaction, installations, looks},
 };
 
 /// Asks the marketplace (M6) where an installation stands, and which connection that is about. `None` when it uses a
@@ -58,7 +58,7 @@ pub(super) async fn differences(
     if installation.status == seen.status {
         installations::seen_again(&mut tx, place, seen.observed_at).await?;
     }
-    reconciliations::note_other_look(&mut tx, place, seen.observed_at).await?;
+    looks::note_by_job(&mut tx, place, seen.observed_at).await?;
     tx.commit().await?;
     let mut facts = installation.differences(seen, &known, expected.map(|expected| expected.id));
     for fact in &mut facts {

@@ -12,6 +12,7 @@ use crate::{
     domain::installation::Status,
     store::{
         PgPool,
+        looks::Hooks,
         reading::locations::{self, Detail, Filter, Location},
     },
 };
@@ -37,6 +38,9 @@ enum Verb {
         /// Part of the name, or the number.
         #[arg(long, value_name = "TEXT")]
         q: Option<String>,
+        /// Active ones whose webhook settings said so when they were last read.
+        #[arg(long, value_parser = words(Hooks::ALL.iter().map(|hooks| hooks.as_str())))]
+        hooks: Option<String>,
         /// At most so many.
         #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = how_many())]
         limit: i64,
@@ -65,12 +69,14 @@ impl Locations {
                 application,
                 status,
                 q,
+                hooks,
                 limit,
             } => {
                 let filter = Filter {
                     application,
                     status,
                     q,
+                    hooks,
                     after: None,
                     limit,
                 };

@@ -38,6 +38,10 @@ pub struct Location {
     pub connection: Option<String>,
     /// What the operator should know about it.
     pub connection_message: Option<String>,
+    /// When its status was last read from the marketplace.
+    pub looked_at: Option<DateTime<Utc>>,
+    /// Whether its webhooks come to us, when that was looked at: `registered`, `former`, `missing`, `refused`.
+    pub hooks: Option<String>,
 }
 
 /// Which installations to list.
@@ -49,6 +53,8 @@ pub struct Filter {
     pub status: Option<String>,
     /// Part of the name, or the number.
     pub q: Option<String>,
+    /// Active ones whose webhook settings said so.
+    pub hooks: Option<String>,
     /// After this application and location.
     pub after: Option<(i64, i64)>,
     /// At most so many.
@@ -66,10 +72,11 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Location>
         select application_id as "application_id!", location_id as "location_id!", l.title as "title?", i.status as "status?",
                coalesce(i.generation, 0) as "generation!", i.status_since as "status_since?", i.connected_at as "connected_at?",
                i.activated_at as "activated_at?", i.trial_ends_at as "trial_ends_at?", i.paid_until as "paid_until?",
-               coalesce(i.has_paid, false) as "has_paid!", a.state as "connection?", a.message as "connection_message?"
+               coalesce(i.has_paid, false) as "has_paid!", a.state as "connection?", a.message as "connection_message?",
+               k.looked_at as "looked_at?", k.hooks as "hooks?"
         from installations i full join activations a using (application_id, location_id)
-        left join locations l using (application_id, location_id)
-        where ($1::bigint is null or application_id = $1) and ($2::text is null or i.status = $2)
+        left join locations l using (application_id, location_id) left join looks k using (application_id, location_id)
+        where ($7::text is null or (k.hooks = $7 and i.status = 'active')) and ($1::bigint is null or application_id = $1) and ($2::text is null or i.status = $2)
           and ($3::text is null or location_id::text = $3 or position(lower($3) in lower(l.title)) > 0)
           and ($4::bigint is null or (application_id, location_id) > ($4, $5))
         order by application_id, location_id limit $6::bigint + 1
@@ -80,6 +87,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Location>
         filter.after.map(|(application, _)| application),
         filter.after.map(|(_, location)| location),
         filter.limit,
+        filter.hooks,
     )
     .fetch_all(pool)
     .await?;

@@ -14,7 +14,7 @@ use crate::{
         ids::{ApplicationId, LocationId, Place},
         installation::Status,
     },
-    store::{jobs::NewJob, ledger, reading},
+    store::{jobs::NewJob, ledger, looks::Hooks, reading},
 };
 
 /// Items on a page when nobody says how many.
@@ -32,6 +32,10 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .route(
             "/locations/{application_id}/{location_id}/activate",
             web::post().to(activate),
+        )
+        .route(
+            "/locations/{application_id}/{location_id}/reconcile",
+            web::post().to(reconcile),
         )
         .route("/events", web::get().to(events))
         .route("/events/{id}", web::get().to(event))
@@ -77,6 +81,7 @@ struct LocationsQuery {
     application: Option<i64>,
     status: Option<String>,
     q: Option<String>,
+    hooks: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
 }
@@ -84,6 +89,7 @@ struct LocationsQuery {
 async fn locations(app: web::Data<App>, query: web::Query<LocationsQuery>) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
     word("status", query.status.as_deref(), Status::ALL, Status::as_str)?;
+    word("hooks", query.hooks.as_deref(), Hooks::ALL, Hooks::as_str)?;
     let after = match query.cursor.as_deref().map(|cursor| cursor.split_once('.')) {
         None => None,
         Some(Some((application, location))) => number(Some(application))?.zip(number(Some(location))?),
@@ -93,6 +99,7 @@ async fn locations(app: web::Data<App>, query: web::Query<LocationsQuery>) -> Re
         application: query.application,
         status: query.status,
         q: query.q,
+        hooks: query.hooks,
         after,
         limit: limit(query.limit)?,
     };
@@ -125,6 +132,22 @@ async fn activate(app: web::Data<App>, path: web::Path<(i64, i64)>) -> Result<Ht
     let action = Action::Activate { by_hand: true };
     let job = NewJob::activation(place, Priority::Activation, &action);
     let id = crate::store::jobs::enqueue_alone(&app.pool, &job).await?;
+    app.wake.executor.notify_one();
+    Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
+}
+
+/// Looks at the status of a location now.
+async fn reconcile(app: web::Data<App>, path: web::Path<(i64, i64)>) -> Result<HttpResponse, Problem> {
+    let (application, location) = path.into_inner();
+    let place = Place {
+        application_id: ApplicationId(application),
+        location_id: LocationId(location),
+    };
+    if app.served(place.application_id).is_none() {
+        return Err(unknown_location(application, location));
+    }
+    let action = Action::ReadStatus { expect_payment: None };
+    let id = crate::store::jobs::enqueue_alone(&app.pool, &NewJob::look(place, &action)).await?;
     app.wake.executor.notify_one();
     Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
 }

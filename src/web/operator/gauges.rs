@@ -9,7 +9,7 @@ use crate::{
     domain::{action::ACTION_NAMES, installation::Status},
     store::{
         ledger::State,
-        reconciliations::Hooks,
+        looks::Hooks,
         stats::{self, Stats},
     },
 };

@@ -10,7 +10,7 @@ use crate::{
         served::{Served, application_hook_url, hook_url},
     },
     marketplace::{calls, calls::hooks::HookSettings, error::Error},
-    store::reconciliations::{self, Candidate, Hooks},
+    store::looks::{self, Candidate, Hooks},
 };
 
 /// Reads the webhook settings of an active location (W1), now and then.
@@ -40,7 +40,7 @@ pub(super) async fn check(
     if matches!(hooks, Hooks::Missing | Hooks::Refused) {
         tracing::warn!(%place, state = %hooks, "The webhooks of an active location do not come to us");
     }
-    reconciliations::note_hooks(&app.pool, place, hooks).await?;
+    looks::note_hooks(&app.pool, place, hooks).await?;
     Ok(())
 }
 

@@ -6,12 +6,18 @@
 
 mod hooks;
 mod inventory;
+mod plan;
+mod preview;
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tracing::{info, warn};
 
+pub use self::{
+    plan::{Demand, Plan},
+    preview::preview,
+};
 use super::{Step, look, scheduler::count_appended};
 use crate::{
     app::{
@@ -30,7 +36,8 @@ use crate::{
         activations::{self, Progress},
         events,
         jobs::{self, NewJob},
-        reconciliations::{self, Candidate, Ended, Round},
+        looks::{self, Candidate},
+        reconciliations::{self, Ended, Round},
     },
 };
 
@@ -108,7 +115,7 @@ async fn part(app: &App, served: &Served, round: Round) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut failed_in_a_row = 0;
     while begun.elapsed() < TURN {
-        let places = reconciliations::to_look_at(&app.pool, served.id, round.begun_at, BATCH).await?;
+        let places = looks::next(&app.pool, served.id, round.begun_at, BATCH).await?;
         if places.is_empty() {
             return end(app, served, round).await;
         }
@@ -117,7 +124,7 @@ async fn part(app: &App, served: &Served, round: Round) -> Result<(), Failure> {
                 Ok(()) => failed_in_a_row = 0,
                 Err(Failure::Call(error)) if !matches!(error, Error::Throttled { .. }) => {
                     warn!(place = %place.place, %error, "A place could not be compared; others come first");
-                    reconciliations::skip(&app.pool, place.place, SKIP).await?;
+                    looks::skip(&app.pool, place.place, SKIP).await?;
                     failed_in_a_row += 1;
                     if failed_in_a_row == IN_A_ROW {
                         return Err(Failure::Call(error));
@@ -190,7 +197,7 @@ async fn look_at(app: &App, served: &Served, candidate: &Candidate) -> Result<()
     let mut tx = app.pool.begin().await?;
     let (drafts, generation) = look::found(&mut tx, place, (&seen, link), candidate.link).await?;
     let link = link.map(|link| (link.made_at, generation));
-    reconciliations::note_look(&mut tx, place, seen.observed_at, link).await?;
+    looks::note(&mut tx, place, seen.observed_at, link).await?;
     reconciliations::count(&mut tx, served.id, drafts.len()).await?;
     events::append(&mut tx, &drafts).await?;
     tx.commit().await?;

@@ -9,6 +9,7 @@ mod example;
 mod long_running;
 mod reading;
 mod rules;
+mod reconcile;
 
 use desk::{Desk, ran};
 
@@ -45,6 +46,11 @@ async fn every_command_explains_itself_and_each_of_its_options() {
             "rules explain",
             "Show what the rules of a trigger can refer to, and a rule to begin with",
         ),
+        (
+            "reconcile",
+            "Compare with the marketplace now: find what no callback told",
+        ),
+        ("rules check", "Read all rule files and tell every mistake"),
         ("rules list", "Show the rules as they are understood"),
         (
             "bench",

@@ -380,7 +380,7 @@ async fn the_metrics_tell_the_story_and_what_is_empty_reads_zero(pool: PgPool) {
     ] {
         assert!(text.lines().any(|one| one == line), "{line} is not in:\n{text}");
     }
-    // Product: "at least"; reconciliation, ledger, spool and circuit come with what they measure.
+    // Those of reconciliation, ledger, spool and circuit are tried where they are at home.
     let families: BTreeSet<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
@@ -395,7 +395,7 @@ async fn the_metrics_tell_the_story_and_what_is_empty_reads_zero(pool: PgPool) {
         .filter(|name| !families.contains(&format!("bellhop_{name}")[..]))
         .collect();
     assert_eq!(missing, [""; 0]);
-    for worker in ["processor", "executor", "scheduler", "pruner"] {
+    for worker in ["processor", "executor", "scheduler", "reconciler", "pruner"] {
         let line = format!("bellhop_worker_last_step_timestamp_seconds{{worker=\"{worker}\"}}");
         assert!(text.contains(&line), "{line}");
     }
