@@ -185,6 +185,29 @@ pub async fn enqueue_once(tx: &mut PgTransaction<'_>, new: &NewJob<'_>) -> sqlx:
     }
 }
 
+/// Puts a job into a lane in which nothing waits and nothing runs; `None` when something does.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn enqueue_if_idle(pool: &PgPool, new: &NewJob<'_>) -> sqlx::Result<Option<JobId>> {
+    let mut tx = pool.begin().await?;
+    let busy = sqlx::query_scalar!(
+        r#"select exists (select from lanes l join jobs j on j.lane_id = l.id
+                          where l.application_id = $1 and l.location_id = $2 and l.name = $3) as "busy!""#,
+        new.place.application_id.0,
+        new.place.location_id.0,
+        new.lane
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if busy {
+        return Ok(None);
+    }
+    let id = enqueue_once(&mut tx, new).await?;
+    tx.commit().await?;
+    Ok(Some(id))
+}
+
 /// [`enqueue_once`] in a transaction of its own.
 ///
 /// # Errors

@@ -225,7 +225,7 @@ async fn finish_connection(app: &App, place: Place) -> Result<(), Failure> {
         return Ok(());
     }
     let action = Action::Activate { by_hand: false };
-    jobs::enqueue_alone(&app.pool, &NewJob::activation(place, Priority::Activation, &action)).await?;
+    jobs::enqueue_if_idle(&app.pool, &NewJob::activation(place, Priority::Activation, &action)).await?;
     app.wake.executor.notify_one();
     Ok(())
 }

@@ -8,65 +8,67 @@ mod erase;
 mod example;
 mod long_running;
 mod reading;
-mod rules;
 mod reconcile;
+mod rules;
 
 use desk::{Desk, ran};
 
+/// What each command says it does.
+const COMMANDS: &[(&str, &str)] = &[
+    ("serve", "Run the service"),
+    (
+        "check",
+        "Check the configuration and the rules, and show what is in effect",
+    ),
+    ("migrate", "Apply the migrations that are missing"),
+    ("urls", "Show the addresses to enter in the developer cabinet"),
+    (
+        "sandbox",
+        "Run the sandbox marketplace alone, to try any back end against it",
+    ),
+    ("locations", "Look at installations"),
+    ("locations list", "Installations, by application and location"),
+    (
+        "locations show",
+        "One installation: status, history, payments, firings, jobs, events",
+    ),
+    ("events list", "Events, newest first"),
+    (
+        "events show",
+        "One event: what came, and what was decided about it, with reasons",
+    ),
+    ("jobs list", "Jobs, newest first"),
+    ("jobs show", "One job: every attempt with requests and answers"),
+    ("erase", "Take the personal data of one location away"),
+    ("rules check", "Read rule files and tell every mistake"),
+    (
+        "rules explain",
+        "Show what the rules of a trigger can refer to, and a rule to begin with",
+    ),
+    (
+        "reconcile",
+        "Compare with the marketplace now: find what no callback told",
+    ),
+    ("rules check", "Read rule files and tell every mistake"),
+    ("rules list", "Show the rules as they are understood"),
+    (
+        "bench",
+        "Measure how fast it is on this machine, as ratios to references of the same run",
+    ),
+    (
+        "demo",
+        "See it work: a private database, a sandbox marketplace, and weeks of its life in a minute",
+    ),
+];
+
 #[tokio::test]
 async fn every_command_explains_itself_and_each_of_its_options() {
-    let commands = [
-        ("serve", "Run the service"),
-        (
-            "check",
-            "Check the configuration and the rules, and show what is in effect",
-        ),
-        ("migrate", "Apply the migrations that are missing"),
-        ("urls", "Show the addresses to enter in the developer cabinet"),
-        (
-            "sandbox",
-            "Run the sandbox marketplace alone, to try any back end against it",
-        ),
-        ("locations", "Look at installations"),
-        ("locations list", "Installations, by application and location"),
-        (
-            "locations show",
-            "One installation: status, history, payments, firings, jobs, events",
-        ),
-        ("events list", "Events, newest first"),
-        (
-            "events show",
-            "One event: what came, and what was decided about it, with reasons",
-        ),
-        ("jobs list", "Jobs, newest first"),
-        ("jobs show", "One job: every attempt with requests and answers"),
-        ("erase", "Take the personal data of one location away"),
-        ("rules check", "Read rule files and tell every mistake"),
-        (
-            "rules explain",
-            "Show what the rules of a trigger can refer to, and a rule to begin with",
-        ),
-        (
-            "reconcile",
-            "Compare with the marketplace now: find what no callback told",
-        ),
-        ("rules check", "Read all rule files and tell every mistake"),
-        ("rules list", "Show the rules as they are understood"),
-        (
-            "bench",
-            "Measure how fast it is on this machine, as ratios to references of the same run",
-        ),
-        (
-            "demo",
-            "See it work: a private database, a sandbox marketplace, and weeks of its life in a minute",
-        ),
-    ];
-    for (command, about) in commands {
+    for (command, about) in COMMANDS {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.push("--help");
         let help = ran(&args).await;
         assert_eq!(help.code, 0, "{command}");
-        assert_eq!(help.out.lines().next(), Some(about), "{command}");
+        assert_eq!(help.out.lines().next(), Some(*about), "{command}");
         let options: Vec<&str> = help
             .out
             .lines()

@@ -80,6 +80,8 @@ impl Scene {
             connections = 6
             [security]
             hook_secret = "{HOOK_SECRET}"
+            [reconcile]
+            enabled = false
             [jobs]
             poll = "20ms"
             backoff = "50ms"
