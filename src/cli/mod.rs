@@ -12,6 +12,7 @@ mod reading;
 mod reconcile;
 mod rules;
 mod sandbox;
+mod schema;
 mod serve;
 /// A running service: database, listeners, workers.
 pub mod service;
@@ -73,6 +74,8 @@ enum Command {
     Reconcile(reconcile::Reconcile),
     /// Look at the rules.
     Rules(rules::Rules),
+    /// Print the JSON Schema of rule files or of the configuration, for editors.
+    Schema(schema::Schema),
     /// Take the personal data of one location away.
     Erase(erase::Erase),
 }
@@ -149,6 +152,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Ledger(ledger) => ledger.run().await,
         Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Rules(rules) => rules.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Erase(erase) => erase.run().await,
     }
 }

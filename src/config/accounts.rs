@@ -1,5 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
 use crate::domain::ids::ApplicationId;
 
 /// A developer account at a brand.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// How applications refer to it.
@@ -35,6 +36,7 @@ pub struct Account {
     pub accept: Option<String>,
     /// How long an answer may take.
     #[serde(default = "request_timeout", with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub request_timeout: Duration,
     /// Requests a second from this address, shared by all processes.
     #[serde(default = "per_second")]
@@ -57,10 +59,11 @@ fn per_minute() -> u32 {
 }
 
 /// An application in the marketplace.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Application {
     /// Its number in the developer cabinet.
+    #[schemars(with = "u64")]
     pub id: ApplicationId,
     /// Whose it is.
     pub account: String,
@@ -87,7 +90,7 @@ pub struct Application {
 }
 
 /// Who activates a connection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
     /// Bellhop, as soon as the status says that it is pending.

@@ -16,6 +16,7 @@ pub mod value;
 
 use std::path::{Path, PathBuf};
 
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
 use self::place::{Notes, Places};
@@ -29,7 +30,7 @@ pub use self::{
 use crate::domain::ids::ApplicationId;
 
 /// Everything that can be set.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What the marketplace and the owners' browsers reach.
@@ -120,6 +121,17 @@ impl Config {
     /// As [`Config::load`].
     pub fn from_text(text: &str, folder: &Path) -> Result<Self, Problems> {
         source::parse("configuration", text, folder, std::iter::empty())?.completed()
+    }
+
+    /// The JSON Schema of a configuration file, draft 7, for editors. It says less than the reader: what values mean to
+    /// each other is checked by that alone.
+    pub fn schema() -> serde_json::Value {
+        let mut schema = SchemaSettings::draft07()
+            .into_generator()
+            .into_root_schema_for::<Self>()
+            .to_value();
+        schema["title"] = "Configuration of Bellhop".into();
+        schema
     }
 
     /// Fills in the secrets from their files and checks the whole.

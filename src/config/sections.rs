@@ -1,15 +1,17 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::value::{self, Secret, days, minutes, seconds};
 
 /// The public listener.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// Address to listen on.
     #[serde(with = "value::address")]
+    #[schemars(with = "value::AddressText")]
     pub listen: SocketAddr,
     /// How the marketplace reaches us, without a slash at the end.
     pub public_url: String,
@@ -17,15 +19,19 @@ pub struct Server {
     pub body_limit: usize,
     /// Not durable by then: 503.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub ack_deadline: Duration,
     /// How long a stop may take.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub shutdown_grace: Duration,
     /// How long a stop goes on taking connections after it has told balancers to stay away.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub drain_delay: Duration,
     /// How long a connection may wait for its next request.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub keep_alive: Duration,
     /// Connections at once; further ones wait in the system's queue.
     pub connections: usize,
@@ -50,11 +56,12 @@ impl Default for Server {
 }
 
 /// The operator listener.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Operator {
     /// Address to listen on. Never exposed to the internet.
     #[serde(with = "value::address")]
+    #[schemars(with = "value::AddressText")]
     pub listen: SocketAddr,
     /// What API calls carry as bearer token.
     pub token: Option<Secret>,
@@ -73,7 +80,7 @@ impl Default for Operator {
 }
 
 /// PostgreSQL 15 or newer.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
     /// `postgres://…`; without it Bellhop runs a private cluster of its own.
@@ -101,7 +108,7 @@ impl Default for Database {
 }
 
 /// Secrets of our own.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Security {
     /// The key from which the webhook addresses are made. Changing it changes every address.
@@ -115,11 +122,12 @@ pub struct Security {
 }
 
 /// How deliveries are taken.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Intake {
     /// Two deliveries that say the same within this time are one.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub duplicate_window: Duration,
     /// Deliveries that may wait to be written; more get 503 at once.
     pub queue: usize,
@@ -144,7 +152,7 @@ impl Default for Intake {
 }
 
 /// Where deliveries wait for a database that is away.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spool {
     /// Without one, such deliveries get 503.
@@ -153,6 +161,7 @@ pub struct Spool {
     pub dir: PathBuf,
     /// Bytes of this process on the disk; more get 503.
     #[serde(with = "value::bytes")]
+    #[schemars(with = "value::BytesText")]
     pub limit: u64,
 }
 
@@ -167,24 +176,28 @@ impl Default for Spool {
 }
 
 /// How jobs are done.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Jobs {
     /// Jobs this process does at once.
     pub concurrency: usize,
     /// A worker that says nothing for this long is taken for dead.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub lease: Duration,
     /// Starts of a rule's action before it is given up.
     pub max_attempts: i32,
     /// Wait after the first failure; it doubles with every further one.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub backoff: Duration,
     /// The longest wait, also for what a `Retry-After` may ask.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub backoff_limit: Duration,
     /// How often the queues are looked at when nothing wakes the workers.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub poll: Duration,
 }
 
@@ -202,14 +215,16 @@ impl Default for Jobs {
 }
 
 /// The clocks of a connection (contract 8): sources disagree, so both are watched.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ActivationClocks {
     /// The safe deadline, shown and alarmed.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub safe: Duration,
     /// Tries go on until here; then the owner has to connect again.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub limit: Duration,
 }
 
@@ -223,18 +238,20 @@ impl Default for ActivationClocks {
 }
 
 /// Comparing with the marketplace, so that what no callback told is found.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reconcile {
     /// Whether it is done.
     pub enabled: bool,
     /// How often a round begins.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub interval: Duration,
     /// The part of `requests_per_minute` after which it leaves the rest to others, above 0 and at most 1.
     pub share: f64,
     /// How often the webhook settings of each active location are read, for applications with a user token.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub hooks_interval: Duration,
 }
 
@@ -251,23 +268,28 @@ impl Default for Reconcile {
 
 /// How long old things are kept. Installations, payments and the keys of rules that may fire once for a location, a
 /// connection, a payment or a moment stay.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
     /// Events and what was decided about them.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub events: Duration,
     /// Finished jobs and their attempts, with every request and answer.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub jobs: Duration,
     /// What rules did about entity events.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub firings: Duration,
     /// Changes of status, but for the last one of each location.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub history: Duration,
     /// Personal data of a location that was uninstalled so long ago, or looked in and never connected.
     #[serde(with = "value::duration")]
+    #[schemars(with = "value::DurationText")]
     pub uninstalled: Duration,
 }
 
@@ -284,7 +306,7 @@ impl Default for Retention {
 }
 
 /// The mail server.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Smtp {
     /// Name of the server.
@@ -310,7 +332,7 @@ fn smtp_port() -> u16 {
 }
 
 /// How the connection to the mail server is protected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SmtpTls {
     /// Not at all.
@@ -323,7 +345,7 @@ pub enum SmtpTls {
 }
 
 /// Logs.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// `text` or `json`.
@@ -342,7 +364,7 @@ impl Default for Log {
 }
 
 /// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.

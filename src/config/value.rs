@@ -1,5 +1,6 @@
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -62,6 +63,49 @@ impl<'de> Deserialize<'de> for Secret {
             },
         )
     }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "integer"]})
+    }
+}
+
+/// Says in a schema how a value is written.
+macro_rules! written {
+    ($(#[doc = $doc:literal])+ $name:ident as $word:literal, $pattern:expr) => {
+        $(#[doc = $doc])+
+        pub struct $name;
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                $word.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "pattern": $pattern})
+            }
+        }
+    };
+}
+
+written! {
+    /// What [`duration`] reads.
+    DurationText as "duration", crate::domain::span::PATTERN
+}
+
+written! {
+    /// What [`bytes`] reads.
+    BytesText as "bytes", "^[0-9]+ *(GiB|MiB|KiB|B)$"
+}
+
+written! {
+    /// What [`address`] reads.
+    AddressText as "address", "^[0-9a-fA-F.:\\[\\]%]+:[0-9]+$"
 }
 
 /// Durations as `"250ms"`, `"20s"`, `"10m"`, `"12h"`, `"3d"`.

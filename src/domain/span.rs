@@ -11,6 +11,9 @@ const UNITS: [(&str, u64); 6] = [
     ("s", 1_000),
 ];
 
+/// What [`parse`] reads, as a regular expression for schemas.
+pub const PATTERN: &str = "^[0-9]+(ms|s|m|h|d|w)$";
+
 /// The longest time a rule may name. It keeps date arithmetic far from its limits.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
 

@@ -13,21 +13,9 @@ use super::{
     step::{ReadSecret, ReadStep, StepReader},
     table::{Table, Text, shorten},
     trigger::Trigger,
+    vocabulary::{RULE, names},
 };
 use crate::domain::{action::Action, event::Kind, span};
-
-const KEYS: [&str; 10] = [
-    "name",
-    "on",
-    "before",
-    "once_per",
-    "when",
-    "mode",
-    "late",
-    "max_late",
-    "keep_after_uninstall",
-    "then",
-];
 
 const PLANNED_KEYS: [&str; 4] = ["cron", "for", "cap", "caps"];
 
@@ -86,7 +74,8 @@ struct RuleReader<'r, 'f> {
 impl RuleReader<'_, '_> {
     fn read(mut self) -> Option<ReadRule> {
         let before_reading = self.notebook.count();
-        self.table.refuse_unknown(&KEYS, &PLANNED_KEYS, self.notebook);
+        self.table.refuse_unknown(&names(RULE), &PLANNED_KEYS, self.notebook);
+        self.table.ask_for(RULE, self.notebook);
         let name = self.name();
         let trigger = self.trigger();
         let sample = trigger.as_ref().map(Sample::of);
@@ -132,9 +121,7 @@ impl RuleReader<'_, '_> {
     }
 
     fn name(&mut self) -> Option<(String, usize)> {
-        let Text { value, span } = self
-            .table
-            .needed_text("name", "name = \"welcome-discount\"", self.notebook)?;
+        let Text { value, span } = self.table.text("name", self.notebook)?;
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if value.is_empty() || value.len() > 80 || !value.chars().all(plain) {
             self.notebook.note(
@@ -148,9 +135,7 @@ impl RuleReader<'_, '_> {
     }
 
     fn trigger(&mut self) -> Option<Trigger> {
-        let on = self
-            .table
-            .needed_text("on", "on = \"installation.activated\"", self.notebook);
+        let on = self.table.text("on", self.notebook);
         let before = self.duration("before");
         let on = on?;
         if on.value == "trial.ending" && self.table.has("before") && before.is_none() {

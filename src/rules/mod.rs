@@ -17,10 +17,12 @@ mod mistake;
 mod path;
 mod rule;
 mod sample;
+mod schema;
 mod step;
 mod table;
 mod template;
 mod trigger;
+mod vocabulary;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -34,6 +36,7 @@ pub use self::{
     judge::{Decision, judge},
     mistake::{Mistake, nearest},
     rule::{Late, Mode, OncePer, Outline, Rule, Step},
+    schema::schema,
     template::{RenderError, render},
     trigger::{Trigger, Word},
 };

@@ -13,20 +13,12 @@ use super::{
     rule::Step,
     table::{Table, Text, shorten},
     template::{self, Steps},
+    vocabulary::{self, Key, STEP, names},
 };
 use crate::domain::action::Action;
 
 /// Reads the file of a `secret_file`. The caller does the reading; rules do no IO.
 pub(super) type ReadSecret<'s> = &'s dyn Fn(&str) -> Result<String, String>;
-
-const AVAILABLE: [&str; 6] = [
-    "set_discount",
-    "create_payment_link",
-    "report_payment",
-    "refund_payment",
-    "send_webhook",
-    "send_email",
-];
 
 const PLANNED: [&str; 7] = [
     "uninstall",
@@ -139,19 +131,22 @@ impl StepReader<'_, '_> {
     }
 
     fn step(&mut self, table: &Table<'_>, scope: &Steps<'_>) -> Option<(Action, Option<SecretString>)> {
-        let name = table.needed_text("action", "action = \"send_email\"", self.notebook)?;
+        if !table.has("action") {
+            self.notebook
+                .note(table.start, "`action` is missing", "add `action = \"send_email\"`");
+        }
+        let name = table.text("action", self.notebook)?;
+        if !vocabulary::actions().contains(&name.value) {
+            self.unknown_action(&name, name.value);
+            return None;
+        }
+        self.keys(table, vocabulary::keys_of(name.value));
         match name.value {
             "set_discount" => {
-                self.keys(table, &["percent"]);
-                let percent = self.percent(table, "percent");
-                if !table.has("percent") {
-                    self.notebook
-                        .note(table.start, "`percent` is missing", "add `percent = 20`");
-                }
-                Some((Action::SetDiscount { percent: percent? }, None))
+                let percent = self.percent(table, "percent")?;
+                Some((Action::SetDiscount { percent }, None))
             }
             "create_payment_link" => {
-                self.keys(table, &["discount", "tariff_option_id"]);
                 let discount = self.percent(table, "discount");
                 let tariff_option_id = self.whole(table, "tariff_option_id");
                 let action = Action::CreatePaymentLink {
@@ -164,10 +159,7 @@ impl StepReader<'_, '_> {
             "refund_payment" => self.refund(table, scope),
             "send_webhook" => self.webhook(table, scope),
             "send_email" => self.email(table, scope),
-            other => {
-                self.unknown_action(&name, other);
-                None
-            }
+            _ => None,
         }
     }
 
@@ -175,23 +167,26 @@ impl StepReader<'_, '_> {
         let (what, remedy) = if PLANNED.contains(&word) {
             (
                 format!("the action `{word}` is not available in this version"),
-                format!("available are `{}`", AVAILABLE.join("`, `")),
+                format!("available are `{}`", vocabulary::actions().join("`, `")),
             )
         } else {
-            (format!("unknown action `{}`", shorten(word)), suggest(word, &AVAILABLE))
+            (
+                format!("unknown action `{}`", shorten(word)),
+                suggest(word, &vocabulary::actions()),
+            )
         };
         self.notebook.note(name.span.start, what, remedy);
     }
 
-    fn keys(&mut self, table: &Table<'_>, own: &[&str]) {
-        let mut valid = vec!["id", "action"];
-        valid.extend(own);
+    fn keys(&mut self, table: &Table<'_>, own: &[Key]) {
+        let mut valid = names(STEP);
+        valid.extend(names(own));
         table.refuse_unknown(&valid, &["after"], self.notebook);
+        table.ask_for(own, self.notebook);
     }
 
     fn webhook(&mut self, table: &Table<'_>, scope: &Steps<'_>) -> Option<(Action, Option<SecretString>)> {
-        self.keys(table, &["url", "secret", "secret_file", "body"]);
-        let url = table.needed_text("url", "url = \"https://example.com/hook\"", self.notebook);
+        let url = table.text("url", self.notebook);
         if let Some(url) = &url {
             self.address(url);
             self.template(url, scope);
@@ -269,15 +264,12 @@ impl StepReader<'_, '_> {
     }
 
     fn email(&mut self, table: &Table<'_>, scope: &Steps<'_>) -> Option<(Action, Option<SecretString>)> {
-        self.keys(table, &["to", "subject", "text"]);
-        let mut needed = |key: &str, example: &str| {
-            let text = table.needed_text(key, example, self.notebook)?;
+        let mut text = |key: &str| {
+            let text = table.text(key, self.notebook)?;
             self.template(&text, scope);
             Some(text)
         };
-        let to = needed("to", "to = \"{{ location.email }}\"");
-        let subject = needed("subject", "subject = \"…\"");
-        let text = needed("text", "text = \"…\"");
+        let (to, subject, text) = (text("to"), text("subject"), text("text"));
         if let Some(to) = &to
             && !to.value.contains("{{")
             && !to.value.contains('@')

@@ -2,7 +2,10 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::mistake::{Notebook, suggest};
+use super::{
+    mistake::{Notebook, suggest},
+    vocabulary::{Key, Need},
+};
 
 /// A table of a rule file with the places of its values. Every reader notes what is wrong and
 /// answers `None`, so that reading goes on to the next mistake.
@@ -70,12 +73,12 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// A text that must be there.
-    pub(super) fn needed_text(&self, key: &str, example: &str, notebook: &mut Notebook<'_>) -> Option<Text<'t>> {
-        if !self.has(key) {
-            notebook.note(self.start, format!("`{key}` is missing"), format!("add `{example}`"));
+    /// Notes every key that is needed and not there.
+    pub(super) fn ask_for(&self, keys: &[Key], notebook: &mut Notebook<'_>) {
+        for Key { name, example, .. } in keys.iter().filter(|key| key.need == Need::Yes && !self.has(key.name)) {
+            let remedy = format!("add `{name} = {example}`");
+            notebook.note(self.start, format!("`{name}` is missing"), remedy);
         }
-        self.text(key, notebook)
     }
 
     pub(super) fn boolean(&self, key: &str, notebook: &mut Notebook<'_>) -> Option<bool> {

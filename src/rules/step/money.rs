@@ -14,9 +14,8 @@ use crate::{
 
 impl StepReader<'_, '_> {
     pub(super) fn report(&mut self, table: &Table<'_>) -> Option<(Action, Option<SecretString>)> {
-        self.keys(table, &["amount", "currency", "days", "months"]);
         let amount = self.amount(table);
-        let currency = table.needed_text("currency", "currency = \"EUR\"", self.notebook);
+        let currency = table.text("currency", self.notebook);
         if let Some(currency) = &currency
             && !(currency.value.len() == 3 && currency.value.bytes().all(|byte| byte.is_ascii_uppercase()))
         {
@@ -48,10 +47,6 @@ impl StepReader<'_, '_> {
     }
 
     fn amount(&mut self, table: &Table<'_>) -> Option<Decimal> {
-        if !table.has("amount") {
-            self.notebook
-                .note(table.start, "`amount` is missing", "add `amount = 29.90`");
-        }
         let number = table.number("amount", self.notebook)?;
         let amount = Decimal::from_str(&number)
             .ok()
@@ -79,8 +74,7 @@ impl StepReader<'_, '_> {
     }
 
     pub(super) fn refund(&mut self, table: &Table<'_>, scope: &Steps<'_>) -> Option<(Action, Option<SecretString>)> {
-        self.keys(table, &["payment"]);
-        let payment = table.needed_text("payment", "payment = \"{{ event.payment.id }}\"", self.notebook)?;
+        let payment = table.text("payment", self.notebook)?;
         self.template(&payment, scope);
         let payment = payment.value.to_owned();
         Some((Action::RefundPayment { payment }, None))

@@ -5,6 +5,7 @@ mod decisions;
 mod explaining;
 mod mistakes;
 mod texts;
+mod vocabulary;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use bellhop::config::Config;
+use serde_json::json;
 use toml::{Table, Value};
 
 const EXAMPLE: &str = include_str!("../../../bellhop.example.toml");
@@ -153,4 +154,65 @@ fn it_names_every_key() {
     assert_eq!(forgotten, [""; 0]);
     let invented: Vec<&String> = named.difference(&known).collect();
     assert_eq!(invented, [""; 0]);
+}
+
+/// Whether the schema for editors takes a text.
+fn fits(text: &str) -> bool {
+    let table: Table = text.parse().expect("TOML");
+    let validator = jsonschema::validator_for(&Config::schema()).expect("a schema");
+    validator.is_valid(&json!(table))
+}
+
+#[test]
+fn it_fits_the_schema_for_editors() {
+    assert!(fits(EXAMPLE));
+    assert!(fits(&everything()));
+    assert!(fits(""), "everything has a default or may come from the environment");
+}
+
+#[test]
+fn the_schema_has_the_keys_that_the_reader_takes() {
+    let schema = Config::schema();
+    let at = |pointer: &str| schema.pointer(pointer).and_then(|value| value.as_object());
+    let mut looked_at = 0;
+    for section in keys_of("") {
+        // What a section is stands elsewhere, and a `default` or a list around it.
+        let property = &schema["properties"][&section];
+        let text = property.to_string();
+        let (_, rest) = text.split_once("\"#/definitions/").expect("a reference");
+        let name = rest.split('"').next().expect("a name");
+        let properties = at(&format!("/definitions/{name}/properties")).expect("a section");
+        let shown: BTreeSet<&String> = properties.keys().collect();
+        let taken = keys_of(&section);
+        assert_eq!(shown, taken.iter().collect(), "{section}");
+        for (key, value) in properties {
+            looked_at += 1;
+            assert!(value.get("description").is_some(), "{section}.{key} is not explained");
+        }
+    }
+    assert!(looked_at > 60);
+}
+
+#[test]
+fn what_the_reader_refuses_by_its_form_does_not_fit() {
+    for (from, to) in [
+        ("[server]", "[sever]"),
+        ("listen = \"0.0.0.0:8080\"", "listen = \"localhost\""),
+        ("ack_deadline = \"4s\"", "ack_deadline = \"4 seconds\""),
+        ("ack_deadline = \"4s\"", "ack_deadline = 4"),
+        ("queue = ", "queue = -"),
+        ("brand = \"altegio\"", "brand = \"other\""),
+        ("tls = \"starttls\"", "tls = \"ssl\""),
+        ("activation = \"automatic\"", "activation = \"sometimes\""),
+        ("rules = [", "rules = [1, "),
+        ("rules = [", "rulez = ["),
+        ("id = ", "id = \"x\" #"),
+        ("limit = \"1GiB\"", "limit = \"much\""),
+    ] {
+        let text = everything();
+        assert!(text.contains(from), "{from}");
+        let wrong = text.replacen(from, to, 1);
+        assert!(!fits(&wrong), "{to}");
+        assert!(Config::from_text(&wrong, Path::new(".")).is_err(), "{to}");
+    }
 }

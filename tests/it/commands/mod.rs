@@ -42,6 +42,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ("erase", "Take the personal data of one location away"),
     ("rules check", "Read rule files and tell every mistake"),
     (
+        "schema",
+        "Print the JSON Schema of rule files or of the configuration, for editors",
+    ),
+    (
         "rules explain",
         "Show what the rules of a trigger can refer to, and a rule to begin with",
     ),
@@ -49,7 +53,6 @@ const COMMANDS: &[(&str, &str)] = &[
         "reconcile",
         "Compare with the marketplace now: find what no callback told",
     ),
-    ("rules check", "Read rule files and tell every mistake"),
     ("rules list", "Show the rules as they are understood"),
     (
         "bench",

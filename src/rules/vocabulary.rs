@@ -1,0 +1,291 @@
+//! The keys that rules and their steps have. The reader takes no others and asks for those that are
+//! needed; the schema for editors is made from the same tables.
+
+use super::rule::{Late, Mode, OncePer};
+
+/// A key of a rule or a step.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) sort: Sort,
+    pub(super) need: Need,
+    /// A value as it is written after `=`.
+    pub(super) example: &'static str,
+    /// For editors.
+    pub(super) help: &'static str,
+}
+
+/// What may stand behind a key, as far as a schema can say it.
+pub(super) enum Sort {
+    Text,
+    /// A text of this pattern.
+    Shaped(&'static str),
+    /// One of these words.
+    Word(fn() -> Vec<&'static str>),
+    /// A trigger.
+    Trigger,
+    /// Such as `"3d"`.
+    Duration,
+    /// From 0 to 100.
+    Percent,
+    /// 0 or more, with a fraction.
+    Amount,
+    /// From 1 to so many.
+    Count(u32),
+    /// 1 or more.
+    Whole,
+    Flag,
+    /// The steps of a rule.
+    Steps,
+}
+
+/// Whether a key has to be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    No,
+    Yes,
+    /// It has to, and the reader says so in words of its own.
+    Told,
+    /// One of those that are marked so, and no other of them.
+    OneOf,
+}
+
+/// What an action is called, and its keys besides those of every step.
+pub(super) struct Verb {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) keys: &'static [Key],
+}
+
+const fn needed(name: &'static str, sort: Sort, example: &'static str, help: &'static str) -> Key {
+    let need = Need::Yes;
+    Key {
+        name,
+        sort,
+        need,
+        example,
+        help,
+    }
+}
+
+const fn possible(name: &'static str, sort: Sort, example: &'static str, help: &'static str) -> Key {
+    let need = Need::No;
+    Key {
+        name,
+        sort,
+        need,
+        example,
+        help,
+    }
+}
+
+const fn one_of(name: &'static str, sort: Sort, example: &'static str, help: &'static str) -> Key {
+    let need = Need::OneOf;
+    Key {
+        name,
+        sort,
+        need,
+        example,
+        help,
+    }
+}
+
+/// The keys of a rule.
+pub(super) const RULE: &[Key] = &[
+    needed(
+        "name",
+        Sort::Shaped("^[a-z0-9-]{1,80}$"),
+        "\"welcome-discount\"",
+        "Unique among the rules of an application. A renamed rule is a new one, which has never fired.",
+    ),
+    needed(
+        "on",
+        Sort::Trigger,
+        "\"installation.activated\"",
+        "The trigger: what the rule waits for.",
+    ),
+    possible(
+        "before",
+        Sort::Duration,
+        "\"3d\"",
+        "With `trial.ending`: how long before.",
+    ),
+    possible(
+        "once_per",
+        Sort::Word(|| words(OncePer::ALL, OncePer::as_str)),
+        "\"location\"",
+        "How often it may fire.",
+    ),
+    possible(
+        "when",
+        Sort::Text,
+        "'installation.has_paid'",
+        "The condition, in CEL; always when absent.",
+    ),
+    possible(
+        "mode",
+        Sort::Word(|| words(Mode::ALL, Mode::as_str)),
+        "\"off\"",
+        "Whether it works.",
+    ),
+    possible(
+        "late",
+        Sort::Word(|| words(Late::ALL, Late::as_str)),
+        "\"skip\"",
+        "With a moment: what to do when it passed while nobody was watching.",
+    ),
+    possible(
+        "max_late",
+        Sort::Duration,
+        "\"1d\"",
+        "With `late = \"run\"`: how late is too late.",
+    ),
+    possible(
+        "keep_after_uninstall",
+        Sort::Flag,
+        "true",
+        "Go on with the steps when the owner disconnects.",
+    ),
+    Key {
+        name: "then",
+        sort: Sort::Steps,
+        need: Need::Told,
+        example: "[{ action = \"set_discount\", percent = 20 }]",
+        help: "The steps, which run in order.",
+    },
+];
+
+/// The keys of every step.
+pub(super) const STEP: &[Key] = &[
+    possible(
+        "id",
+        Sort::Shaped("^[a-z][a-z0-9_]{0,39}$"),
+        "\"link\"",
+        "The name under which later steps find the result.",
+    ),
+    Key {
+        name: "action",
+        sort: Sort::Text,
+        need: Need::Told,
+        example: "\"send_email\"",
+        help: "What to do.",
+    },
+];
+
+/// The actions.
+pub(super) const ACTIONS: &[Verb] = &[
+    Verb {
+        name: "set_discount",
+        help: "Set the discount of the location for payments through the platform.",
+        keys: &[needed("percent", Sort::Percent, "20", "0 takes it away.")],
+    },
+    Verb {
+        name: "create_payment_link",
+        help: "Make a link by which the owner pays through the platform. Result: `url`, `discount`.",
+        keys: &[
+            possible("discount", Sort::Percent, "15", "Discount in this link, in percent."),
+            possible(
+                "tariff_option_id",
+                Sort::Whole,
+                "123",
+                "Which option of the tariffs; else the cheapest, when there are any.",
+            ),
+        ],
+    },
+    Verb {
+        name: "report_payment",
+        help: "Report a payment made on your side, for the period after what is paid for already. \
+               Result: `payment_id`, `period_from`, `period_to`.",
+        keys: &[
+            needed("amount", Sort::Amount, "29.90", "Whole units and their parts."),
+            needed(
+                "currency",
+                Sort::Shaped("^[A-Z]{3}$"),
+                "\"EUR\"",
+                "Three capital letters.",
+            ),
+            one_of("months", Sort::Count(120), "1", "The period, in calendar months."),
+            one_of("days", Sort::Count(3660), "30", "The period, in days."),
+        ],
+    },
+    Verb {
+        name: "refund_payment",
+        help: "Give back a payment that was reported. Result: `payment_id`.",
+        keys: &[needed(
+            "payment",
+            Sort::Text,
+            "\"{{ event.payment.id }}\"",
+            "The number of the payment; a text with `{{ … }}`.",
+        )],
+    },
+    Verb {
+        name: "send_webhook",
+        help: "POST to another system, signed by the Standard Webhooks specification.",
+        keys: &[
+            needed(
+                "url",
+                Sort::Shaped("^https?://"),
+                "\"https://example.com/hook\"",
+                "`{{ … }}` can stand only after the host.",
+            ),
+            one_of(
+                "secret_file",
+                Sort::Text,
+                "\"/run/secrets/webhook\"",
+                "A file that holds `whsec_…`; relative to the configuration.",
+            ),
+            one_of(
+                "secret",
+                Sort::Shaped("^\\s*whsec_"),
+                "\"whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
+                "`whsec_` and the base64 of 24 to 64 random bytes.",
+            ),
+            possible(
+                "body",
+                Sort::Text,
+                "\"{{ event.kind }}\"",
+                "A text with `{{ … }}`; without it all that is known, as JSON.",
+            ),
+        ],
+    },
+    Verb {
+        name: "send_email",
+        help: "A mail through the mail server of the configuration.",
+        keys: &[
+            needed(
+                "to",
+                Sort::Text,
+                "\"{{ location.email }}\"",
+                "The recipient; a text with `{{ … }}`.",
+            ),
+            needed(
+                "subject",
+                Sort::Text,
+                "\"…\"",
+                "The subject line; a text with `{{ … }}`.",
+            ),
+            needed("text", Sort::Text, "\"…\"", "Plain text with `{{ … }}`."),
+        ],
+    },
+];
+
+fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<&'static str> {
+    all.iter().map(|one| word(*one)).collect()
+}
+
+/// The names of keys.
+pub(super) fn names(keys: &[Key]) -> Vec<&'static str> {
+    keys.iter().map(|key| key.name).collect()
+}
+
+/// The names of the actions.
+pub(super) fn actions() -> Vec<&'static str> {
+    ACTIONS.iter().map(|verb| verb.name).collect()
+}
+
+/// The keys of an action besides those of every step.
+pub(super) fn keys_of(action: &str) -> &'static [Key] {
+    ACTIONS
+        .iter()
+        .find(|verb| verb.name == action)
+        .map_or(&[], |verb| verb.keys)
+}
