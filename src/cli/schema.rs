@@ -1,23 +1,22 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::output::tell;
 use crate::{config::Config, rules};
 
 #[derive(Args)]
 pub(super) struct Schema {
-    /// Of which files.
-    #[arg(value_enum)]
+    #[command(subcommand)]
     of: Of,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Subcommand)]
 enum Of {
-    /// Files of rules.
+    /// Print the JSON Schema of rule files.
     Rules,
-    /// The configuration file.
+    /// Print the JSON Schema of the configuration file.
     Config,
 }
 

@@ -204,10 +204,10 @@ fn what_the_reader_refuses_by_its_form_does_not_fit() {
         ("brand = \"altegio\"", "brand = \"other\""),
         ("tls = \"starttls\"", "tls = \"ssl\""),
         ("activation = \"automatic\"", "activation = \"sometimes\""),
-        ("rules = [", "rules = [1, "),
-        ("rules = [", "rulez = ["),
-        ("id = ", "id = \"x\" #"),
-        ("limit = \"1GiB\"", "limit = \"much\""),
+        ("\nrules = [", "\nrules = [1, "),
+        ("\nrules = [", "\nrulez = ["),
+        ("\nid = ", "\nid = \"x\" #"),
+        ("limit = \"256MiB\"", "limit = \"much\""),
     ] {
         let text = everything();
         assert!(text.contains(from), "{from}");
