@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod conformance;
 /// Weeks of marketplace life in a minute.
 pub mod demo;
 mod erase;
@@ -56,6 +57,8 @@ enum Command {
     BenchReference(bench::Reference),
     /// Run the sandbox marketplace alone, to try any back end against it.
     Sandbox(sandbox::Sandbox),
+    /// Play the marketplace against any back end, and tell what it gets right: to be used before moderation.
+    Conformance(Box<conformance::Conformance>),
     /// Check the configuration and the rules, and show what is in effect.
     Check(check::Check),
     /// Apply the migrations that are missing.
@@ -143,6 +146,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(bench) => bench.run().await,
         Command::BenchReference(reference) => reference.run().await,
         Command::Sandbox(sandbox) => sandbox.run().await,
+        Command::Conformance(conformance) => conformance.run().await,
         Command::Check(check) => check.run().await,
         Command::Migrate(config) => migrate::run(&config).await,
         Command::Urls(config) => urls::run(&config),

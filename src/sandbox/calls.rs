@@ -137,6 +137,10 @@ pub struct CallRecord {
     pub query: String,
     /// Body; null when there was none or it was not JSON.
     pub body: Value,
+    /// Whether it named the media type that the marketplace demands.
+    pub accept: bool,
+    /// The location it was about, if it was about one.
+    pub location_id: Option<i64>,
     /// What was answered; absent when the connection was closed or left hanging.
     pub status: Option<u16>,
     /// The fault that was applied.

@@ -44,7 +44,7 @@ const VERBS: [(&str, &str); 20] = [
     ("POST settle", "answers when nothing is queued or under way"),
     (
         "POST faults",
-        "the next calls fail {call, kind, status?, retry_after?, times?, after_effect?, hang_seconds?}",
+        "the next calls fail {call, kind, location_id?, status?, retry_after?, times?, after_effect?, hang_seconds?}",
     ),
     ("GET faults", "the faults not used up; DELETE forgets them"),
     ("GET truth", "everything the sandbox knows"),

@@ -18,6 +18,9 @@ pub struct Fault {
     pub call: String,
     /// What happens.
     pub kind: FaultKind,
+    /// Only when the call or delivery is about this location.
+    #[serde(default)]
+    pub location_id: Option<i64>,
     /// The status answered; each kind has its own default.
     #[serde(default)]
     pub status: Option<u16>,
@@ -41,11 +44,21 @@ impl Fault {
         Self {
             call: call.into(),
             kind,
+            location_id: None,
             status: None,
             retry_after: None,
             times: None,
             after_effect: None,
             hang_seconds: None,
+        }
+    }
+
+    /// The same fault, for one location only.
+    #[must_use]
+    pub fn at(self, location_id: i64) -> Self {
+        Self {
+            location_id: Some(location_id),
+            ..self
         }
     }
 
@@ -199,21 +212,22 @@ impl Faults {
         self.0.iter().map(left).collect()
     }
 
-    /// Uses up one fault for a call of the API.
-    pub(super) fn take_for_call(&mut self, name: &str) -> Option<Fault> {
-        self.take(|call| call == name || call == "*")
+    /// Uses up one fault for a call of the API about a location, if it is about one.
+    pub(super) fn take_for_call(&mut self, name: &str, location: Option<i64>) -> Option<Fault> {
+        self.take(location, |call| call == name || call == "*")
     }
 
     /// Uses up one fault for a delivery or an inbox, whose names are `kind.detail`.
-    pub(super) fn take_for(&mut self, kind: &str, detail: &str) -> Option<Fault> {
-        self.take(|call| match call.split_once('.') {
+    pub(super) fn take_for(&mut self, kind: &str, detail: &str, location: Option<i64>) -> Option<Fault> {
+        self.take(location, |call| match call.split_once('.') {
             Some((k, d)) => k == kind && d == detail,
             None => call == kind,
         })
     }
 
-    fn take(&mut self, fits: impl Fn(&str) -> bool) -> Option<Fault> {
-        let at = self.0.iter().position(|(fault, _)| fits(&fault.call))?;
+    fn take(&mut self, location: Option<i64>, fits: impl Fn(&str) -> bool) -> Option<Fault> {
+        let here = |fault: &Fault| fault.location_id.is_none() || fault.location_id == location;
+        let at = self.0.iter().position(|(fault, _)| fits(&fault.call) && here(fault))?;
         let (fault, left) = &mut self.0[at];
         let fault = fault.clone();
         *left -= 1;

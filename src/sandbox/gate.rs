@@ -96,10 +96,15 @@ async fn run(call: Call, sandbox: Data<Sandbox>, request: HttpRequest, body: Byt
         .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip());
     let outcome = {
         let mut state = sandbox.lock();
+        let location_id = location_of(&request, &body);
         let (outcome, fault) = match state.windows.admit(address, Instant::now()) {
             Err(refused) => (Outcome::Answer(too_many(refused.retry_after)), None),
-            Ok(()) => answer(&mut state, call, &request, &body),
+            Ok(()) => match state.faults.take_for_call(call.name(), location_id) {
+                Some(fault) => faulty(&mut state, &fault, |state| perform(state, call, &request, &body)),
+                None => (Outcome::Answer(perform(&mut state, call, &request, &body)), None),
+            },
         };
+        let accept = names(&request, state.brand.media_type());
         state.calls.push(CallRecord {
             at: Utc::now(),
             call: call.name(),
@@ -107,6 +112,8 @@ async fn run(call: Call, sandbox: Data<Sandbox>, request: HttpRequest, body: Byt
             path: request.path().to_owned(),
             query: request.query_string().to_owned(),
             body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+            accept,
+            location_id,
             status: match &outcome {
                 Outcome::Answer(answer) => Some(answer.status),
                 Outcome::Hang(_) | Outcome::Drop => None,
@@ -142,13 +149,33 @@ fn too_many(retry_after: Option<u64>) -> Answer {
     }
 }
 
-fn answer(state: &mut State, call: Call, request: &HttpRequest, body: &Bytes) -> (Outcome, Option<&'static str>) {
-    let Some(fault) = state.faults.take_for_call(call.name()) else {
-        return (Outcome::Answer(perform(state, call, request, body)), None);
-    };
-    let real = fault.takes_effect().then(|| perform(state, call, request, body));
+fn faulty(
+    state: &mut State,
+    fault: &Fault,
+    perform: impl FnOnce(&mut State) -> Answer,
+) -> (Outcome, Option<&'static str>) {
+    let real = fault.takes_effect().then(|| perform(state));
     let generic = state.failed(fault.status.unwrap_or(500), Message::Error);
-    (spoil(&fault, real, generic), Some(fault.kind.as_str()))
+    (spoil(fault, real, generic), Some(fault.kind.as_str()))
+}
+
+/// The location in the path, the query or the body.
+fn location_of(request: &HttpRequest, body: &Bytes) -> Option<i64> {
+    let in_path = request.match_info().get("location").and_then(|id| id.parse().ok());
+    let in_query = || {
+        let mut query = url::form_urlencoded::parse(request.query_string().as_bytes());
+        query
+            .find(|(name, _)| name == "salon_id")
+            .and_then(|(_, id)| id.parse().ok())
+    };
+    let in_body = || serde_json::from_slice::<Value>(body).ok()?.get("salon_id")?.as_i64();
+    in_path.or_else(in_query).or_else(in_body)
+}
+
+/// Whether the request accepts the media type.
+fn names(request: &HttpRequest, media_type: &str) -> bool {
+    let accept = request.headers().get("accept").and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains(media_type))
 }
 
 /// Turns the real answer into what the fault makes of it.
@@ -197,7 +224,7 @@ fn admitted(state: &State, call: Call, request: &HttpRequest, body: &Bytes) -> R
         value.and_then(|value| value.to_str().ok()).unwrap_or("")
     };
     let media_type = state.brand.media_type();
-    if !header("accept").contains(media_type) {
+    if !names(request, media_type) {
         let message = format!("The Accept header must name {media_type}.");
         return Err(Answer::failed(400, &message));
     }

@@ -42,7 +42,7 @@ pub(super) async fn receive(
         (header.as_str().to_owned(), value)
     });
     let mut state = sandbox.lock();
-    let fault = state.faults.take_for("inbox", &name);
+    let fault = state.faults.take_for("inbox", &name, None);
     let status = fault.as_ref().map_or(200, |fault| fault.status.unwrap_or(500));
     state.inbox.push(Received {
         at: Utc::now(),

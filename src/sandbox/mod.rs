@@ -45,6 +45,8 @@
 mod ask;
 mod callbacks;
 mod calls;
+/// A run of the marketplace against any backend.
+pub mod conformance;
 mod connect;
 mod control;
 mod dates;

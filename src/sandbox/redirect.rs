@@ -24,6 +24,8 @@ pub enum Shape {
     Unsigned,
     /// User data changed after it was signed.
     Tampered,
+    /// Signed over the base64 text in place of the bytes in it: the mistake that several integrators made.
+    SignedText,
     /// User data in the URL-safe base64 alphabet.
     Urlsafe,
     /// User data with `user_id` in place of `id` and fewer fields.
@@ -138,13 +140,21 @@ impl Redirect<'_> {
 
     fn user_data(&self) -> Result<String> {
         let json = self.user_json(self.owner.id)?;
-        let sign = sign(self.token, json.as_bytes());
+        let signed = match self.shape {
+            Shape::SignedText => STANDARD.encode(&json),
+            _ => json.clone(),
+        };
+        let sign = sign(self.token, signed.as_bytes());
         let text = match self.shape {
             Shape::Urlsafe => URL_SAFE.encode(&json),
             Shape::Tampered => encoded(&self.user_json(self.owner.id + 8)?),
-            Shape::Single | Shape::Brackets | Shape::Indexed | Shape::Csv | Shape::Unsigned | Shape::UserIdKey => {
-                encoded(&json)
-            }
+            Shape::Single
+            | Shape::Brackets
+            | Shape::Indexed
+            | Shape::Csv
+            | Shape::Unsigned
+            | Shape::SignedText
+            | Shape::UserIdKey => encoded(&json),
         };
         Ok(format!("user_data={text}&user_data_sign={sign}"))
     }
@@ -209,6 +219,9 @@ mod tests {
              eyJ1c2VyX2lkIjoxMjMsIm5hbWUiOiJUZXN0IFVzZXIiLCJlbWFpbCI6InVzZXJAZXhhbXBsZS5jb20iLCJwaG9uZSI6IjEwMDAwMDAwMDAzIn0%3D\
              &user_data_sign=57cb0f29da04928bf239012a25c4fde1f5f85a15e2e8481824d4b1b9a30ffe6c"
         );
+        let url = redirect(&first, Shape::SignedText, &[100_001]);
+        assert!(url.contains("user_data_sign="), "{url}");
+        assert!(!url.contains("57cb0f29"), "that is the sign over the bytes: {url}");
         let second = Owner {
             id: 7_000_002,
             name: "Test Owner".to_owned(),

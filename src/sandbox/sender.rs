@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -111,6 +111,8 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// What went wrong when nothing was answered.
     pub error: Option<String>,
+    /// From asking to the answer, or to giving up.
+    pub seconds: f64,
 }
 
 impl Attempt {
@@ -172,7 +174,9 @@ impl World {
     async fn deliver(&self, outgoing: Outgoing) {
         let fault = {
             let mut state = self.lock();
-            let fault = state.faults.take_for(outgoing.class.as_str(), &outgoing.detail);
+            let fault = state
+                .faults
+                .take_for(outgoing.class.as_str(), &outgoing.detail, Some(outgoing.key.1));
             fault.map(|fault| fault.kind)
         };
         let times = match fault {
@@ -228,6 +232,7 @@ impl World {
 
     async fn attempt(&self, outgoing: &Outgoing) -> Attempt {
         let at = Utc::now();
+        let started = Instant::now();
         let mut request = self
             .http
             .post(&outgoing.url)
@@ -246,11 +251,13 @@ impl World {
                 at,
                 status: Some(answer.status().as_u16()),
                 error: None,
+                seconds: started.elapsed().as_secs_f64(),
             },
             Err(error) => Attempt {
                 at,
                 status: None,
                 error: Some(error.to_string()),
+                seconds: started.elapsed().as_secs_f64(),
             },
         }
     }

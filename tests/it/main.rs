@@ -7,6 +7,7 @@
 )]
 
 mod commands;
+mod conformance;
 mod dashboards;
 mod docs;
 mod embedded;

@@ -97,16 +97,19 @@ async fn not_connected(app: &App, job: &Claimed, seen: &Observation) -> Result<D
 /// The status could not be read, so nothing is known and nothing is given up. A refusal is a mistake
 /// in the configuration, which people mend; then everything goes on.
 fn not_seen(app: &App, job: &Claimed, error: &Error) -> Done {
-    let text = error.to_string();
-    let outcome = match error {
-        Error::Throttled { .. } => outcome::of(&app.config.jobs, job, &Failure::Call(error.clone())),
-        _ => outcome::retry(&app.config.jobs, job, None, &text),
-    };
-    let done = Done::of(soon(outcome));
+    let done = Done::of(again(app, job, error));
     if refused(error) {
-        return done.noting(Progress::Failed, Some(text), None);
+        return done.noting(Progress::Failed, Some(error.to_string()), None);
     }
     done
+}
+
+/// Whatever the marketplace said: try again. When it asked to slow down, not before it said.
+fn again(app: &App, job: &Claimed, error: &Error) -> Outcome {
+    soon(match error {
+        Error::Throttled { .. } => outcome::of(&app.config.jobs, job, &Failure::Call(error.clone())),
+        _ => outcome::retry(&app.config.jobs, job, None, &error.to_string()),
+    })
 }
 
 /// The marketplace said no, as opposed to nothing.
@@ -272,14 +275,12 @@ async fn connected(
 
 /// The activation failed or may have failed. It is tried until its time is over.
 fn not_activated(app: &App, job: &Claimed, error: &Error) -> Done {
-    let text = error.to_string();
-    let outcome = soon(outcome::retry(&app.config.jobs, job, None, &text));
     let progress = if refused(error) {
         Progress::Failed
     } else {
         Progress::Activating
     };
-    Done::of(outcome).noting(progress, Some(text), None)
+    Done::of(again(app, job, error)).noting(progress, Some(error.to_string()), None)
 }
 
 /// Its time is over: the owner has to connect again. The marketplace will clean the link up without a

@@ -26,6 +26,10 @@ const COMMANDS: &[(&str, &str)] = &[
         "sandbox",
         "Run the sandbox marketplace alone, to try any back end against it",
     ),
+    (
+        "conformance",
+        "Play the marketplace against any back end, and tell what it gets right: to be used before moderation",
+    ),
     ("locations", "Look at installations"),
     ("locations list", "Installations, by application and location"),
     (
