@@ -1,6 +1,8 @@
 //! What all rooms above share: the database, the way in, the ways out, the rules, the metrics. Built
 //! once at start; nothing in it is needed by another process.
 
+/// What rules would have done about stored events.
+pub mod backtest;
 /// Whether an account's side of the marketplace answers.
 pub mod circuit;
 /// Requests to the marketplace, each with its turn in the shared budget.
@@ -9,6 +11,8 @@ pub mod line;
 pub mod rulebook;
 /// An application as this process serves it, and its addresses.
 pub mod served;
+/// Events as rules see them.
+pub mod view;
 
 use std::{
     collections::BTreeMap,

@@ -155,7 +155,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Jobs(jobs) => jobs.run().await,
         Command::Ledger(ledger) => ledger.run().await,
         Command::Reconcile(reconcile) => reconcile.run().await,
-        Command::Rules(rules) => rules.run(),
+        Command::Rules(rules) => rules.run().await,
         Command::Schema(schema) => schema.run(),
         Command::Erase(erase) => erase.run().await,
     }

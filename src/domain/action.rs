@@ -131,6 +131,21 @@ impl Action {
     }
 }
 
+impl Action {
+    /// Requests to the marketplace that it takes when all goes well.
+    pub fn requests(&self) -> u32 {
+        match self {
+            Self::SendWebhook { .. } | Self::SendEmail { .. } => 0,
+            Self::ReadStatus { .. } | Self::SetDiscount { .. } => 1,
+            // Without an option the tariffs are read first.
+            Self::CreatePaymentLink { tariff_option_id, .. } => 1 + u32::from(tariff_option_id.is_none()),
+            // The status tells what is paid for already.
+            Self::ReportPayment { .. } | Self::RefundPayment { .. } => 2,
+            Self::Activate { .. } => 3,
+        }
+    }
+}
+
 /// Who may spend the request budget first (contract 4: 200 requests a minute for an address).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type)]
 #[repr(i16)]

@@ -32,7 +32,16 @@ pub enum Decision {
 /// Decides about an event whose kind the rule matches ([`super::RuleSet::matching`]). The moment
 /// of the decision is part of the facts.
 pub fn judge(rule: &Rule, facts: &Facts<'_>) -> Decision {
-    match reason_to_skip(rule, facts) {
+    decision(rule, facts, reason_to_skip(rule, facts))
+}
+
+/// The same for a rule that is tried: whatever its mode is, as if it worked.
+pub fn would(rule: &Rule, facts: &Facts<'_>) -> Decision {
+    decision(rule, facts, reason_not_to_fire(rule, facts))
+}
+
+fn decision(rule: &Rule, facts: &Facts<'_>, reason: Option<String>) -> Decision {
+    match reason {
         Some(reason) => Decision::Skip { reason },
         None => Decision::Fire {
             key: firing_key(rule, facts),
@@ -43,9 +52,12 @@ pub fn judge(rule: &Rule, facts: &Facts<'_>) -> Decision {
 
 fn reason_to_skip(rule: &Rule, facts: &Facts<'_>) -> Option<String> {
     match rule.mode {
-        Mode::Off => return Some("the rule is off".to_owned()),
-        Mode::Live => {}
+        Mode::Off => Some("the rule is off".to_owned()),
+        Mode::Live => reason_not_to_fire(rule, facts),
     }
+}
+
+fn reason_not_to_fire(rule: &Rule, facts: &Facts<'_>) -> Option<String> {
     if let Some(reason) = too_late(rule, facts) {
         return Some(reason);
     }

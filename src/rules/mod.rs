@@ -15,6 +15,7 @@ mod key;
 mod load;
 mod mistake;
 mod path;
+mod preview;
 mod rule;
 mod sample;
 mod schema;
@@ -33,9 +34,11 @@ pub use self::{
     condition::Condition,
     explain::{Explanation, KnownFact, explain, explain_rule},
     facts::{ApplicationView, EventView, Facts, Subject},
-    judge::{Decision, judge},
+    judge::{Decision, judge, would},
     mistake::{Mistake, nearest},
+    preview::{Preview, preview},
     rule::{Late, Mode, OncePer, Outline, Rule, Step},
+    sample::Sample,
     schema::schema,
     template::{RenderError, render},
     trigger::{Trigger, Word},

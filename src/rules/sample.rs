@@ -16,17 +16,24 @@ use crate::domain::{
     payment::{Payment, Periods},
 };
 
-/// Owns what the sample facts borrow.
-pub(super) struct Sample {
-    event: EventView,
-    installation: Installation,
-    location: Location,
-    application: ApplicationView,
-    now: DateTime<Utc>,
+/// An event and all around it: owns what facts borrow.
+#[derive(Debug)]
+pub struct Sample {
+    /// The event.
+    pub event: EventView,
+    /// The installation, as the event left it.
+    pub installation: Installation,
+    /// The place.
+    pub location: Location,
+    /// The application.
+    pub application: ApplicationView,
+    /// The moment of the decision.
+    pub now: DateTime<Utc>,
 }
 
 impl Sample {
-    pub(super) fn of(trigger: &Trigger) -> Self {
+    /// An event that the trigger waits for, with everything known.
+    pub fn of(trigger: &Trigger) -> Self {
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap_or_default();
         let application_id = ApplicationId(1);
         let location_id = LocationId(100_001);
@@ -97,7 +104,8 @@ impl Sample {
         bare
     }
 
-    pub(super) fn facts(&self) -> Facts<'_> {
+    /// As conditions and texts see it.
+    pub fn facts(&self) -> Facts<'_> {
         Facts::new(
             &self.event,
             &self.installation,

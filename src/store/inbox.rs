@@ -169,18 +169,18 @@ pub async fn read_bodies(tx: &mut PgTransaction<'_>, events: &mut [&mut Waiting]
     Ok(())
 }
 
-struct Row {
-    id: i64,
-    received_at: DateTime<Utc>,
-    application_id: i64,
-    location_id: Option<i64>,
-    kind: String,
-    source: String,
-    occurred_at: DateTime<Utc>,
-    resource_id: Option<i64>,
-    digest: Option<Vec<u8>>,
-    fact: Option<Value>,
-    body: Option<Vec<u8>>,
+pub(super) struct Row {
+    pub(super) id: i64,
+    pub(super) received_at: DateTime<Utc>,
+    pub(super) application_id: i64,
+    pub(super) location_id: Option<i64>,
+    pub(super) kind: String,
+    pub(super) source: String,
+    pub(super) occurred_at: DateTime<Utc>,
+    pub(super) resource_id: Option<i64>,
+    pub(super) digest: Option<Vec<u8>>,
+    pub(super) fact: Option<Value>,
+    pub(super) body: Option<Vec<u8>>,
 }
 
 impl From<Row> for Waiting {

@@ -28,6 +28,8 @@ pub mod ledger;
 pub mod looks;
 /// Day partitions: made ahead, dropped when old.
 pub mod partitions;
+/// What was stored, read again from the beginning.
+pub mod past;
 /// How much of what is refused is kept.
 pub mod quarantine;
 /// Reading for people: lists and details of the API and the terminal.

@@ -1,22 +1,30 @@
-//! `bellhop rules …`: for whoever writes rules. No database and no running service is needed.
+//! `bellhop rules …`: for whoever writes rules. Only a backtest needs a database, and nothing a running service.
 
+mod backtest;
 mod explain;
+mod trial;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     ConfigFile, Misused,
     output::{count, tell},
+    sheet::Sheet,
     table::Table,
 };
 use crate::{
     app::served,
+    config::Config,
     domain::ids::ApplicationId,
-    rules::{RuleSet, SourceFile},
+    rules::{Preview, Rule, RuleSet, SourceFile},
 };
 
 /// Stands in for a secret where only the rules are checked.
@@ -53,10 +61,14 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Try rules on an event: would they fire, and if not, why?
+    Test(trial::Trial),
+    /// Try rules on the events that are stored: where would they have fired, and at which cost? Changes nothing.
+    Backtest(backtest::Backtest),
 }
 
 impl Rules {
-    pub(super) fn run(self) -> Result<ExitCode> {
+    pub(super) async fn run(self) -> Result<ExitCode> {
         match self.verb {
             Verb::Check { files } if files.is_empty() => check(&configured(&self.config)?),
             Verb::Check { files } => {
@@ -65,6 +77,8 @@ impl Rules {
                 tell(&format!("{rules} in {files}: no mistakes"))
             }
             Verb::List { json } => list(&configured(&self.config)?, json),
+            Verb::Test(trial) => trial.run(),
+            Verb::Backtest(backtest) => backtest.run(&self.config).await,
             Verb::Explain { what, json } => explain::run(&self.config, what.as_deref(), json),
         }
     }
@@ -74,8 +88,63 @@ type Sets = Vec<(ApplicationId, RuleSet)>;
 
 /// The rules of each application of the configuration.
 fn configured(config: &ConfigFile) -> Result<Sets> {
-    let config = config.load()?;
-    served::rule_sets(&config).map_err(|problems| Misused::of(problems).into())
+    of_configuration(&config.load()?)
+}
+
+fn of_configuration(config: &Config) -> Result<Sets> {
+    served::rule_sets(config).map_err(|problems| Misused::of(problems).into())
+}
+
+/// Rules that are to be tried, and the applications they are tried for.
+struct Chosen(Vec<(ApplicationId, Arc<Rule>)>);
+
+impl Chosen {
+    /// The rules of a file, for every application; without one those that the applications have.
+    fn read(config: &Config, file: Option<&Path>, name: Option<&str>) -> Result<Self> {
+        let named = |rule: &Arc<Rule>| name.is_none_or(|name| rule.name == name);
+        let mut chosen = Vec::new();
+        match file {
+            Some(file) => {
+                let set = read(&[file.to_owned()])?;
+                for application in &config.applications {
+                    let rules = set.rules().iter().filter(|rule| named(rule));
+                    chosen.extend(rules.map(|rule| (application.id, Arc::clone(rule))));
+                }
+            }
+            None => {
+                for (id, set) in of_configuration(config)? {
+                    let rules = set.rules().iter().filter(|rule| named(rule));
+                    chosen.extend(rules.map(|rule| (id, Arc::clone(rule))));
+                }
+            }
+        }
+        Ok(Self(chosen))
+    }
+
+    /// Those of one application, when one is named.
+    fn of(mut self, application: Option<i64>) -> Result<Self> {
+        self.0
+            .retain(|(id, _)| application.is_none_or(|application| id.0 == application));
+        if self.0.is_empty() {
+            return Err(Misused("there is no such rule; see `bellhop rules list`".to_owned()).into());
+        }
+        Ok(self)
+    }
+
+    fn rules(&self) -> impl Iterator<Item = (ApplicationId, &Rule)> {
+        self.0.iter().map(|(id, rule)| (*id, &**rule))
+    }
+}
+
+/// Steps with their texts written.
+fn show_steps(sheet: &mut Sheet, steps: &[Preview]) {
+    for step in steps {
+        sheet.block(4, step.action);
+        sheet.value(6, &Value::Object(step.parameters.clone()));
+        if let Some(problem) = &step.problem {
+            sheet.block(6, &format!("given up: {problem}"));
+        }
+    }
 }
 
 /// The rules of some files, without a configuration.

@@ -16,6 +16,7 @@ use crate::{
         App,
         line::{Failure, Line},
         served::Served,
+        view::view,
     },
     domain::{
         action::Action,
@@ -116,7 +117,7 @@ async fn scene(app: &App, job: &Claimed, action: &Action) -> Result<Result<Scene
     Ok(Ok(Scene {
         secret: rules.webhook_secret(&firing.rule, action).cloned(),
         rule: firing.rule,
-        event: judge::view(&event),
+        event: view(&event),
         installation,
         location: location.unwrap_or_else(|| Location::unknown(job.place.location_id)),
         results,

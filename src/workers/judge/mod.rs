@@ -3,7 +3,6 @@
 //! all of them at once. Everything commits together with their leaving the inbox.
 
 mod closer;
-mod view;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -15,9 +14,8 @@ use chrono::{DateTime, Utc};
 use tracing::error;
 
 use self::closer::look_closer;
-pub(super) use self::view::view;
 use crate::{
-    app::{App, rulebook::Rules, served::Served},
+    app::{App, rulebook::Rules, served::Served, view::view},
     domain::{
         event::{Fact, Kind, State},
         ids::Place,

@@ -1,5 +1,6 @@
 //! The program itself: what it prints, how it ends, and what it says to people who made a mistake.
 
+mod backtest;
 mod bench;
 mod configuration;
 mod database;
@@ -56,6 +57,11 @@ const COMMANDS: &[(&str, &str)] = &[
     (
         "reconcile",
         "Compare with the marketplace now: find what no callback told",
+    ),
+    ("rules test", "Try rules on an event: would they fire, and if not, why?"),
+    (
+        "rules backtest",
+        "Try rules on the events that are stored: where would they have fired, and at which cost? Changes nothing",
     ),
     ("rules list", "Show the rules as they are understood"),
     (

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// An event as rules see it.
-pub(in crate::workers) fn view(event: &Waiting) -> EventView {
+pub fn view(event: &Waiting) -> EventView {
     let subject = match &event.fact {
         Some(Fact::PaymentReceived { payment, .. } | Fact::PaymentRefunded { payment, .. }) => {
             Subject::Payment(payment.clone())
