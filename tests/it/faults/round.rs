@@ -1,18 +1,25 @@
 //! One round: a scene is set, a plan is played, everything is mended, and everything is compared.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use bellhop::store::ageing;
+use bellhop::{
+    domain::ids::ApplicationId,
+    store::{self, ageing, reconciliations},
+};
 use sqlx::PgConnection;
 use tokio::time::sleep;
 
 use super::{
     checks::{Breach, Case, Check},
     cluster::Cluster,
-    driver::{deliver, play, visit},
+    driver::{deliver, play},
     plan::Plan,
     scene::{Ground, Scene},
 };
+use crate::service::stage::{APP, SIBLING};
 
 /// A request may still lie with a process that was stopped, or in a queue: so long after the last one nothing of it
 /// can come up any more.
@@ -59,9 +66,6 @@ pub(crate) async fn run(plan: &Plan, cluster: &Cluster, patience: Duration) -> R
     for request in played.unheard.iter().step_by(2) {
         deliver(&scene, request, 0).await;
     }
-    for place in &played.unseen {
-        visit(&scene, *place, false).await;
-    }
     sleep(LAST_OF_ALL).await;
     if let Err(stuck) = scene.drained(patience).await {
         round.breaches.push(left(format!("{stuck:#?}\n{}", scene.said())));
@@ -90,15 +94,14 @@ async fn settle_accounts(scene: &Scene, plan: &Plan, round: &mut Round, patience
         .await
         .expect("a count");
     round.spooled = u64::try_from(spooled).unwrap_or(0);
-    let mut unsure = {
+    {
         let memory = scene.memory().await;
         let case = case(scene, plan, &memory);
         let unsure = case.unsure();
         round
             .breaches
             .extend(case.certain_places(&mut connection, &unsure).await);
-        unsure
-    };
+    }
     if let Some(time) = plan.passes {
         time_passes(scene, time).await;
         *round
@@ -115,16 +118,12 @@ async fn settle_accounts(scene: &Scene, plan: &Plan, round: &mut Round, patience
                 .breaches
                 .push(left(format!("after time passed: {stuck:#?}\n{}", scene.said())));
         }
-        let memory = scene.memory().await;
-        unsure.extend(case(scene, plan, &memory).unsure());
     }
-    for place in unsure {
-        visit(scene, place, false).await;
-    }
-    if let Err(stuck) = scene.drained(patience).await {
+    // What nobody told, and owners who were never seen, are found by comparing and by nothing else.
+    if let Err(stuck) = compared(scene, patience).await {
         round
             .breaches
-            .push(left(format!("after a last look: {stuck:#?}\n{}", scene.said())));
+            .push(left(format!("after comparing: {stuck:#?}\n{}", scene.said())));
     }
     let memory = scene.memory().await;
     let case = case(scene, plan, &memory);
@@ -147,6 +146,31 @@ pub(crate) fn case<'a>(scene: &'a Scene, plan: &Plan, memory: &'a super::scene::
         folder: &scene.folder,
         leases_lost: plan.loses_leases(),
     }
+}
+
+/// A whole round of comparing for each application, and what follows from it.
+async fn compared(scene: &Scene, patience: Duration) -> Result<(), Vec<String>> {
+    let began = Instant::now();
+    for application in [APP, SIBLING].map(ApplicationId) {
+        let asked = store::now(&scene.pool).await.expect("now");
+        reconciliations::ask(&scene.pool, application).await.expect("asked");
+        loop {
+            let last = reconciliations::last(&scene.pool, application)
+                .await
+                .expect("the last round");
+            match last.filter(|last| last.begun_at.is_some_and(|at| at > asked) && last.is_over) {
+                Some(last) if last.is_complete => break,
+                // Places whose look failed a moment ago waited.
+                Some(_) => reconciliations::ask(&scene.pool, application).await.expect("asked"),
+                None => {}
+            }
+            if began.elapsed() > patience {
+                return Err(vec![format!("the round of {application} does not end")]);
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+    scene.drained(patience).await
 }
 
 /// Both sides get older at once, and Bellhop dies while the marketplace tells what that means.

@@ -359,6 +359,9 @@ hook_secret = "{HOOK_SECRET}"
 [intake]
 duplicate_window = "80d"
 unsigned_connects_per_minute = 10000
+[reconcile]
+interval = "15s"
+share = 0.8
 [jobs]
 poll = "50ms"
 backoff = "50ms"
