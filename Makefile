@@ -1,7 +1,7 @@
 # What a developer types. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults fuzz upgrade check fmt lint doc sqlx sqlx-check
+.PHONY: help setup demo test faults simulate fuzz upgrade check fmt lint doc sqlx sqlx-check
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -17,6 +17,9 @@ test: setup ## every test, beside a private PostgreSQL; a filter in ARGS="…"
 
 faults: setup ## the fault suite, for minutes; options in ARGS="--minutes 10 --seed N --rounds N"
 	@scripts/faults.sh $(ARGS)
+
+simulate: setup ## a year of 1000 locations without a third of the callbacks; ARGS="--locations N --days N --step N --seed N"
+	@scripts/simulate.sh $(ARGS)
 
 upgrade: setup ## the version before and this one side by side under load; minutes
 	@scripts/upgrade-test.sh

@@ -30,6 +30,9 @@ pub struct Fault {
     /// How many calls it hits; default 1.
     #[serde(default)]
     pub times: Option<u32>,
+    /// It hits only every so-manieth of the calls it applies to; default each.
+    #[serde(default)]
+    pub every: Option<u32>,
     /// Whether the call takes effect all the same; each kind has its own default.
     #[serde(default)]
     pub after_effect: Option<bool>,
@@ -48,6 +51,7 @@ impl Fault {
             status: None,
             retry_after: None,
             times: None,
+            every: None,
             after_effect: None,
             hang_seconds: None,
         }
@@ -67,6 +71,15 @@ impl Fault {
     pub fn times(self, times: u32) -> Self {
         Self {
             times: Some(times),
+            ..self
+        }
+    }
+
+    /// The same fault, for one of `every` calls.
+    #[must_use]
+    pub fn every(self, every: u32) -> Self {
+        Self {
+            every: Some(every),
             ..self
         }
     }
@@ -193,13 +206,22 @@ impl FaultKind {
 
 /// The faults not used up yet, in the order they were ordered.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<(Fault, u32)>);
+pub(super) struct Faults(Vec<Ordered>);
+
+#[derive(Debug)]
+struct Ordered {
+    fault: Fault,
+    /// Calls it will hit still.
+    left: u32,
+    /// Calls it might have hit so far.
+    met: u32,
+}
 
 impl Faults {
     pub(super) fn add(&mut self, fault: Fault) {
-        let times = fault.times.unwrap_or(1);
-        if times > 0 {
-            self.0.push((fault, times));
+        let left = fault.times.unwrap_or(1);
+        if left > 0 {
+            self.0.push(Ordered { fault, left, met: 0 });
         }
     }
 
@@ -208,7 +230,7 @@ impl Faults {
     }
 
     pub(super) fn left(&self) -> Vec<Fault> {
-        let left = |(fault, times): &(Fault, u32)| fault.clone().times(*times);
+        let left = |ordered: &Ordered| ordered.fault.clone().times(ordered.left);
         self.0.iter().map(left).collect()
     }
 
@@ -226,14 +248,34 @@ impl Faults {
     }
 
     fn take(&mut self, location: Option<i64>, fits: impl Fn(&str) -> bool) -> Option<Fault> {
-        let here = |fault: &Fault| fault.location_id.is_none() || fault.location_id == location;
-        let at = self.0.iter().position(|(fault, _)| fits(&fault.call) && here(fault))?;
-        let (fault, left) = &mut self.0[at];
-        let fault = fault.clone();
-        *left -= 1;
-        if *left == 0 {
+        let at = self.0.iter_mut().position(|ordered| {
+            let here = ordered.fault.location_id.is_none() || ordered.fault.location_id == location;
+            let fits = here && fits(&ordered.fault.call);
+            ordered.met += u32::from(fits);
+            fits && ordered.met.is_multiple_of(ordered.fault.every.unwrap_or(1).max(1))
+        })?;
+        let ordered = &mut self.0[at];
+        let fault = ordered.fault.clone();
+        ordered.left -= 1;
+        if ordered.left == 0 {
             self.0.remove(at);
         }
         Some(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_for_every_third_call_hits_the_third_and_the_sixth() {
+        let mut faults = Faults::default();
+        faults.add(Fault::new("callback", FaultKind::Lost).times(2).every(3));
+        let hits: Vec<bool> = (0..9)
+            .map(|_| faults.take_for("callback", "freeze").is_some())
+            .collect();
+        assert_eq!(hits, [false, false, true, false, false, true, false, false, false]);
+        assert!(faults.left().is_empty());
     }
 }

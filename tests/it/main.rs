@@ -18,5 +18,6 @@ mod ports;
 mod sandbox;
 mod scripts;
 mod service;
+mod simulation;
 mod upgrade;
 mod webhook_sender;
