@@ -273,7 +273,7 @@ mod tests {
         let mut faults = Faults::default();
         faults.add(Fault::new("callback", FaultKind::Lost).times(2).every(3));
         let hits: Vec<bool> = (0..9)
-            .map(|_| faults.take_for("callback", "freeze").is_some())
+            .map(|_| faults.take_for("callback", "freeze", None).is_some())
             .collect();
         assert_eq!(hits, [false, false, true, false, false, true, false, false, false]);
         assert!(faults.left().is_empty());

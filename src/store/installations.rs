@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, PgPool, PgTransaction, types::Json};
 
+use super::events::SHARDS;
 use crate::domain::{
     event::Source,
     ids::{ApplicationId, EventId, LocationId, Place},
@@ -153,7 +154,9 @@ pub async fn save(tx: &mut PgTransaction<'_>, installation: &Installation) -> sq
     Ok(())
 }
 
-/// Notes that the status, as it is known, was seen at a moment. Nothing for a place that is not known.
+/// Notes that the status, as it is known, was seen at a moment. Nothing for a place that is not known, and nothing while
+/// events of the place wait to be judged: the status seen may be what they are about to tell, and noting it for the
+/// status before them would make them look late. The caller holds the installation's lock.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -161,10 +164,13 @@ pub async fn seen_again(tx: &mut PgTransaction<'_>, place: Place, at: DateTime<U
     sqlx::query!(
         "insert into sightings (application_id, location_id, seen_at)
          select application_id, location_id, $3 from installations where application_id = $1 and location_id = $2
+             and not exists (select from inbox where shard = abs($2 % $4)::smallint and inbox.location_id = $2
+                             and inbox.application_id = $1)
          on conflict (application_id, location_id) do update set seen_at = greatest(sightings.seen_at, excluded.seen_at)",
         place.application_id.0,
         place.location_id.0,
         at,
+        i64::from(SHARDS),
     )
     .execute(&mut **tx)
     .await?;

@@ -53,7 +53,7 @@ async fn a_measurement_that_is_stopped_takes_its_server_with_it() {
     let mut command = desk.command(&["bench", "jobs", "--seconds", "60", "--dir", "."]);
     let mut child = command
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
     let folder = desk.path(&format!("bellhop-bench-{}", child.id().expect("it runs")));
@@ -68,10 +68,11 @@ async fn a_measurement_that_is_stopped_takes_its_server_with_it() {
     let pid = child.id().expect("it runs").to_string();
     let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill");
     assert!(sent.success());
-    let status = tokio::time::timeout(PATIENCE, child.wait())
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
         .await
         .expect("it ends")
         .expect("it ran");
-    assert_eq!(status.code(), Some(1), "nothing was measured");
-    assert!(!Path::new(&folder).exists());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "nothing was measured: {said}");
+    assert!(!Path::new(&folder).exists(), "{said}");
 }

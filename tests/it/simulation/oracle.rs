@@ -62,6 +62,13 @@ fn trials_lived_through(link: &Link, now: DateTime<Utc>) -> i64 {
     i64::try_from(ended.count()).expect("few")
 }
 
+/// The marketplace's log, in a line.
+fn turns(link: &Link) -> String {
+    let turns = link.logs.iter();
+    let turns = turns.map(|line| format!("{} {:?}", line.changed_at.format("%m-%d %H:%M:%S%.3f"), line.status_to));
+    turns.collect::<Vec<String>>().join(", ")
+}
+
 async fn fired(stage: &Stage) -> BTreeMap<i64, Counts> {
     let rows: Vec<(i64, String, i64)> = sqlx::query_as("select location_id, rule, count(*) from firings group by 1, 2")
         .fetch_all(&stage.pool)
@@ -100,8 +107,9 @@ pub(super) async fn disagreements(stage: &Stage) -> Vec<String> {
         let is = fired.get(&location).cloned().unwrap_or_default();
         if is != should {
             wrong.push(format!(
-                "{location}: rules should have fired {should:?}, and did {is:?}; {:?}",
-                link.logs
+                "{location}: rules should have fired {should:?}, and did {is:?}\n  {}\n  {}",
+                turns(link),
+                stage.events(location).await.join("\n  ")
             ));
         }
         let status = match link.status {
