@@ -333,7 +333,13 @@ async fn a_rule_is_tried_on_an_event_that_somebody_wrote_down() {
         (&gone["fires"], &gone["kind"]),
         (&json!(true), &json!("installation.uninstalled"))
     );
+}
 
+#[tokio::test]
+async fn a_trial_is_told_to_people_too_and_a_file_that_is_no_event_is_refused() {
+    let desk = Desk::new();
+    std::fs::remove_file(desk.path("bellhop.toml")).expect("removed");
+    desk.write("rules.toml", &RULES.replace("{sandbox}", "https://example.com"));
     let told = desk.run(&["rules", "test", "rules.toml", "--rule", "welcome"]).await;
     assert!(
         told.out
