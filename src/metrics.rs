@@ -102,8 +102,10 @@ metrics! {
     installation_transitions_total: IntCounterVec["application", "from", "to", "source"];
     /// Seconds left of the safe deadline of the connection that has waited longest for its activation; infinite when none waits.
     activation_deadline_seconds: GaugeVec["application"];
-    /// Decisions about rules: fired or skipped.
+    /// Decisions about rules: fired, skipped, shadow (would have fired, and is only watched), or held beyond the cap.
     firings_total: IntCounterVec["rule", "result"];
+    /// Firings beyond the cap of their rule that wait for a person.
+    firings_held: IntGaugeVec["application", "rule"];
     /// Tries to replace the rules while the service runs: loaded, refused for a mistake, or failed.
     rules_reloads_total: IntCounterVec["result"];
     /// Whether the last of these tries left the rules before in use: 1 when it did.

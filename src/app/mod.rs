@@ -11,6 +11,8 @@ pub mod line;
 pub mod rulebook;
 /// An application as this process serves it, and its addresses.
 pub mod served;
+/// From firings to jobs.
+pub mod steps;
 /// Events as rules see them.
 pub mod view;
 

@@ -1,6 +1,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Result, anyhow};
@@ -13,9 +14,10 @@ use crate::{
     domain::{
         ids::{ApplicationId, LocationId, Place},
         signature::{application_hook_key, hook_key},
+        span,
     },
     marketplace::client::{Client, Endpoint},
-    rules::{ApplicationView, RuleSet, SourceFile},
+    rules::{ApplicationView, Rule, RuleSet, SourceFile},
     store::budget::Limits,
 };
 
@@ -145,8 +147,30 @@ fn rules(config: &Config, application: &Application) -> Result<RuleSet, Problems
         .into_iter()
         .map(|config::RuleFile { name, text }| SourceFile { name, text })
         .collect();
-    RuleSet::load(&files, &|path| config.secret_file(path))
-        .map_err(|mistakes| Problems(mistakes.iter().map(ToString::to_string).collect()))
+    let set = RuleSet::load(&files, &|path| config.secret_file(path))
+        .map_err(|mistakes| Problems(mistakes.iter().map(ToString::to_string).collect()))?;
+    let kept = config.retention.events;
+    let too_long: Vec<String> = set.rules().iter().filter_map(|rule| outlasts(rule, kept)).collect();
+    if too_long.is_empty() {
+        Ok(set)
+    } else {
+        Err(Problems(too_long))
+    }
+}
+
+/// A step needs the event its rule fired for.
+fn outlasts(rule: &Rule, kept: Duration) -> Option<String> {
+    let waits: Duration = rule.steps.iter().filter_map(|step| step.after).sum();
+    (waits >= kept).then(|| {
+        format!(
+            "{}:{}: the steps of `{}` wait for {} together, and events are kept for {}; shorten the waits, or raise retention.events",
+            rule.file,
+            rule.line,
+            rule.name,
+            span::show(waits),
+            span::show(kept)
+        )
+    })
 }
 
 fn endpoint(account: &Account, application: &Application) -> Result<Endpoint> {

@@ -236,6 +236,20 @@ words! {
     }
 }
 
+words! {
+    /// What a rule said to an event that it waits for.
+    Ruling {
+        /// Its steps were queued.
+        Fired = "fired",
+        /// It does nothing; the reason says why.
+        Skipped = "skipped",
+        /// It would have fired, and is only watched.
+        Shadow = "shadow",
+        /// It wants to fire beyond its cap, and waits for a person.
+        Held = "held",
+    }
+}
+
 /// What an event of an installation says, in our words. It is stored beside the raw bytes, so that
 /// nobody has to parse those twice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

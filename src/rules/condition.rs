@@ -17,8 +17,8 @@ use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
 use super::{
     condition_check::{self, Shape},
     facts::{Facts, Group},
-    mistake::Refusal,
-    table::shorten_to,
+    mistake::{Notebook, Refusal},
+    table::{Table, shorten_to},
 };
 
 /// Longest source, in bytes.
@@ -44,6 +44,30 @@ pub struct Condition {
 }
 
 impl Condition {
+    /// The `when` of a rule or a step; notes what is wrong with it. It is checked only when there is a sample, which
+    /// needs a valid trigger.
+    pub(super) fn read(table: &Table<'_>, sample: Option<&Facts<'_>>, notebook: &mut Notebook<'_>) -> Option<Self> {
+        let when = table.text("when", notebook)?;
+        match Self::compile(when.value, sample?) {
+            Ok(condition) => Some(condition),
+            Err(refusals) => {
+                for refusal in refusals {
+                    notebook.note_inside(&when.span, when.value, refusal);
+                }
+                None
+            }
+        }
+    }
+
+    /// Why it does not hold, for people; nothing when it does.
+    pub(super) fn objection(&self, facts: &Facts<'_>) -> Option<String> {
+        match self.holds(facts) {
+            Ok(true) => None,
+            Ok(false) => Some(format!("condition is false: {}", self.source)),
+            Err(why) => Some(format!("condition failed: {}", shorten_to(200, &why))),
+        }
+    }
+
     /// Parses and checks a condition against the facts of a sample event.
     pub(super) fn compile(source: &str, sample: &Facts<'_>) -> Result<Self, Vec<Refusal>> {
         let program = parse(source)?;

@@ -3,10 +3,9 @@ use std::time::Duration;
 use super::{
     facts::{Facts, Subject},
     key::firing_key,
-    rule::{Late, Mode, OncePer, Rule},
-    table::shorten_to,
+    rule::{Late, Mode, OncePer, Rule, Step},
 };
-use crate::domain::span;
+use crate::domain::{action::Action, span};
 
 /// How late a moment may be with `late = "skip"`: the scheduler looks every few seconds, and a
 /// restart takes a while.
@@ -53,7 +52,7 @@ fn decision(rule: &Rule, facts: &Facts<'_>, reason: Option<String>) -> Decision 
 fn reason_to_skip(rule: &Rule, facts: &Facts<'_>) -> Option<String> {
     match rule.mode {
         Mode::Off => Some("the rule is off".to_owned()),
-        Mode::Live => reason_not_to_fire(rule, facts),
+        Mode::Live | Mode::Shadow => reason_not_to_fire(rule, facts),
     }
 }
 
@@ -61,12 +60,30 @@ fn reason_not_to_fire(rule: &Rule, facts: &Facts<'_>) -> Option<String> {
     if let Some(reason) = too_late(rule, facts) {
         return Some(reason);
     }
-    let condition = rule.when.as_ref()?;
-    match condition.holds(facts) {
-        Ok(true) => None,
-        Ok(false) => Some(format!("condition is false: {}", condition.source())),
-        Err(why) => Some(format!("condition failed: {}", shorten_to(200, &why))),
-    }
+    rule.when.as_ref()?.objection(facts)
+}
+
+/// What a step of a rule has to say against being done now.
+pub enum Objection {
+    /// Its condition does not hold. The reason.
+    Condition(String),
+    /// The rule has no such step any more, so nobody knows its condition.
+    Unknown,
+}
+
+/// Asks the condition of a step, known by its number and what it does.
+pub fn object(rule: Option<&Rule>, (number, action): (i16, &Action), facts: &Facts<'_>) -> Option<Objection> {
+    let steps = rule.map(|rule| &rule.steps[..]).unwrap_or_default();
+    // When the rule was edited meanwhile, it may stand elsewhere.
+    let same = |step: &&Step| step.action == *action;
+    let there = usize::try_from(number)
+        .ok()
+        .and_then(|number| steps.get(number))
+        .filter(same);
+    let Some(step) = there.or_else(|| steps.iter().find(same)) else {
+        return Some(Objection::Unknown);
+    };
+    step.when.as_ref()?.objection(facts).map(Objection::Condition)
 }
 
 fn too_late(rule: &Rule, facts: &Facts<'_>) -> Option<String> {

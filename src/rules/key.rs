@@ -1,6 +1,6 @@
 use super::{
     facts::{Facts, Subject},
-    rule::{OncePer, Rule},
+    rule::{Mode, OncePer, Rule},
 };
 use crate::domain::signature::sha256;
 
@@ -18,10 +18,16 @@ const LONGEST: usize = 200;
 ///   because the state machine lets each happen once. These count anew in every generation.
 ///   A payment counts by its number whatever the generation: after a reinstall the marketplace
 ///   shows old payments again.
+///
+/// A rule that is only watched has keys of its own, so that it can still fire when it is made to work.
 pub(super) fn firing_key(rule: &Rule, facts: &Facts<'_>) -> String {
     let place = facts.installation.place;
     let base = format!("{}|{}|{}", rule.name, place.application_id, place.location_id);
     let generation = facts.installation.generation;
+    let base = match rule.mode {
+        Mode::Shadow => format!("shadow|{base}"),
+        Mode::Live | Mode::Off => base,
+    };
     let key = match rule.once_per {
         OncePer::Location => base,
         OncePer::Installation => format!("{base}|g{generation}"),

@@ -1,4 +1,4 @@
-use std::{ops::Range, time::Duration};
+use std::time::Duration;
 
 use secrecy::SecretString;
 use toml::de::DeTable;
@@ -15,9 +15,12 @@ use super::{
     trigger::Trigger,
     vocabulary::{RULE, names},
 };
-use crate::domain::{action::Action, event::Kind, span};
+use crate::domain::{action::Action, event::Kind};
 
-const PLANNED_KEYS: [&str; 4] = ["cron", "for", "cap", "caps"];
+const PLANNED_KEYS: [&str; 2] = ["cron", "for"];
+
+/// The largest cap.
+pub(super) const MOST_A_DAY: u32 = 1_000_000;
 
 /// Largest file, in bytes.
 const LARGEST_FILE: usize = 1024 * 1024;
@@ -80,21 +83,16 @@ impl RuleReader<'_, '_> {
         let trigger = self.trigger();
         let sample = trigger.as_ref().map(Sample::of);
         let facts = sample.as_ref().map(Sample::facts);
-        let when = self.when(facts.as_ref());
+        let when = Condition::read(self.table, facts.as_ref(), self.notebook);
         let once_per = self.word(
             "once_per",
             OncePer::parse,
             OncePer::ALL.iter().map(|word| word.as_str()),
-            &[],
         );
-        let mode = self.word(
-            "mode",
-            Mode::parse,
-            Mode::ALL.iter().map(|word| word.as_str()),
-            &["shadow"],
-        );
-        let late = self.word("late", Late::parse, Late::ALL.iter().map(|word| word.as_str()), &[]);
-        let max_late = self.duration("max_late").map(|(duration, _)| duration);
+        let mode = self.word("mode", Mode::parse, Mode::ALL.iter().map(|word| word.as_str()));
+        let late = self.word("late", Late::parse, Late::ALL.iter().map(|word| word.as_str()));
+        let cap_per_day = self.table.count("cap_per_day", MOST_A_DAY, self.notebook);
+        let max_late = self.table.duration("max_late", self.notebook);
         self.only_for_moments(trigger.as_ref());
         let keep_after_uninstall = self.table.boolean("keep_after_uninstall", self.notebook);
         let steps = self.steps(facts.as_ref());
@@ -113,6 +111,7 @@ impl RuleReader<'_, '_> {
             late: late.unwrap_or(Late::Run),
             max_late: max_late.unwrap_or(DEFAULT_MAX_LATE),
             keep_after_uninstall: keep_after_uninstall.unwrap_or(false),
+            cap_per_day,
             steps,
             file: self.notebook.file_name().to_owned(),
             line: self.notebook.line_of(self.table.start),
@@ -136,46 +135,24 @@ impl RuleReader<'_, '_> {
 
     fn trigger(&mut self) -> Option<Trigger> {
         let on = self.table.text("on", self.notebook);
-        let before = self.duration("before");
+        let before = self.table.duration("before", self.notebook);
         let on = on?;
         if on.value == "trial.ending" && self.table.has("before") && before.is_none() {
             // Said already.
             return None;
         }
-        if let (Some((_, span)), true) = (&before, on.value != "trial.ending") {
+        if before.is_some() && on.value != "trial.ending" {
             let what = format!("`before` means nothing with `{}`", shorten(on.value));
-            self.notebook
-                .note(span.start, what, "remove it; it belongs to `trial.ending`");
+            self.notebook.note(
+                self.table.place_of("before"),
+                what,
+                "remove it; it belongs to `trial.ending`",
+            );
         }
-        match Trigger::parse(on.value, before.map(|(before, _)| before)) {
+        match Trigger::parse(on.value, before) {
             Ok(trigger) => Some(trigger),
             Err((what, remedy)) => {
                 self.notebook.note(on.span.start, what, remedy);
-                None
-            }
-        }
-    }
-
-    fn when(&mut self, sample: Option<&Facts<'_>>) -> Option<Condition> {
-        let when = self.table.text("when", self.notebook)?;
-        match Condition::compile(when.value, sample?) {
-            Ok(condition) => Some(condition),
-            Err(refusals) => {
-                for refusal in refusals {
-                    self.notebook.note_inside(&when.span, when.value, refusal);
-                }
-                None
-            }
-        }
-    }
-
-    fn duration(&mut self, key: &str) -> Option<(Duration, Range<usize>)> {
-        let Text { value, span } = self.table.text(key, self.notebook)?;
-        match span::parse(value) {
-            Ok(duration) => Some((duration, span)),
-            Err(remedy) => {
-                let what = format!("`{key}` is \"{}\"", shorten(value));
-                self.notebook.note(span.start, what, remedy);
                 None
             }
         }
@@ -186,21 +163,13 @@ impl RuleReader<'_, '_> {
         key: &str,
         parse: fn(&str) -> Option<T>,
         valid: impl Iterator<Item = &'static str>,
-        planned: &[&str],
     ) -> Option<T> {
         let Text { value, span } = self.table.text(key, self.notebook)?;
         let parsed = parse(value);
         if parsed.is_none() {
             let valid: Vec<&str> = valid.collect();
-            let (what, remedy) = if planned.contains(&value) {
-                (
-                    format!("`{key} = \"{value}\"` is not available in this version"),
-                    format!("possible are `{}`", valid.join("`, `")),
-                )
-            } else {
-                (format!("`{key}` is \"{}\"", shorten(value)), suggest(value, &valid))
-            };
-            self.notebook.note(span.start, what, remedy);
+            let what = format!("`{key}` is \"{}\"", shorten(value));
+            self.notebook.note(span.start, what, suggest(value, &valid));
         }
         parsed
     }

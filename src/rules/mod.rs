@@ -34,7 +34,7 @@ pub use self::{
     condition::Condition,
     explain::{Explanation, KnownFact, explain, explain_rule},
     facts::{ApplicationView, EventView, Facts, Subject},
-    judge::{Decision, judge, would},
+    judge::{Decision, Objection, judge, object, would},
     mistake::{Mistake, nearest},
     preview::{Preview, preview},
     rule::{Late, Mode, OncePer, Outline, Rule, Step},
@@ -150,7 +150,7 @@ impl RuleSet {
             .filter(move |rule| rule.trigger.matches(kind, moment_before))
     }
 
-    /// The distinct moments that live rules wait for.
+    /// The distinct moments that rules wait for, those that are only watched included.
     pub fn moments(&self) -> Vec<Moment> {
         let mut moments: Vec<Moment> = self.waiting().filter_map(|rule| rule.trigger.moment()).collect();
         moments.sort_unstable();
@@ -158,7 +158,7 @@ impl RuleSet {
         moments
     }
 
-    /// How late a moment may be at most for any live rule; nothing later needs to be looked for.
+    /// How late a moment may be at most for any of these rules; nothing later needs to be looked for.
     pub fn max_late(&self) -> Duration {
         self.waiting().map(|rule| rule.max_late).max().unwrap_or_default()
     }
@@ -169,10 +169,10 @@ impl RuleSet {
         secrets.find(|one| one.is_of(rule, action)).map(|one| &one.secret)
     }
 
-    /// Live rules that wait for a moment.
+    /// Rules in use that wait for a moment.
     fn waiting(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().map(|rule| &**rule).filter(|rule| match rule.mode {
-            Mode::Live => rule.trigger.moment().is_some(),
+            Mode::Live | Mode::Shadow => rule.trigger.moment().is_some(),
             Mode::Off => false,
         })
     }

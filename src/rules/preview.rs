@@ -1,8 +1,14 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{body::default_webhook_body, facts::Facts, rule::Rule, step::result_fields, template::render};
-use crate::domain::action::Action;
+use super::{
+    body::default_webhook_body,
+    facts::Facts,
+    rule::{Rule, Step},
+    step::result_fields,
+    template::render,
+};
+use crate::domain::{action::Action, span};
 
 /// A step as it would be done, with its texts written.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -11,6 +17,12 @@ pub struct Preview {
     pub action: &'static str,
     /// What it would be done with, under the keys of rule files.
     pub parameters: Map<String, Value>,
+    /// How long it would wait after the step before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// What it would ask before it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// Why it would be given up: a text that cannot be written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -22,7 +34,7 @@ pub fn preview(rule: &Rule, facts: &Facts<'_>) -> Vec<Preview> {
     let mut results = Map::new();
     let mut steps = Vec::new();
     for step in &rule.steps {
-        steps.push(one(&step.action, facts, &results));
+        steps.push(one(step, facts, &results));
         if let Some(id) = &step.id {
             let fields = result_fields(&step.action).iter();
             let fields: Map<String, Value> = fields
@@ -34,7 +46,8 @@ pub fn preview(rule: &Rule, facts: &Facts<'_>) -> Vec<Preview> {
     steps
 }
 
-fn one(action: &Action, facts: &Facts<'_>, results: &Map<String, Value>) -> Preview {
+fn one(step: &Step, facts: &Facts<'_>, results: &Map<String, Value>) -> Preview {
+    let action = &step.action;
     let mut problem = None;
     let mut parameters = match serde_json::to_value(action) {
         Ok(Value::Object(parameters)) => parameters,
@@ -51,6 +64,8 @@ fn one(action: &Action, facts: &Facts<'_>, results: &Map<String, Value>) -> Prev
     Preview {
         action: action.name(),
         parameters,
+        after: step.after.map(span::show),
+        when: step.when.as_ref().map(|when| when.source().to_owned()),
         problem,
     }
 }

@@ -22,6 +22,8 @@ words! {
     Mode {
         /// It works.
         Live = "live",
+        /// It is judged, and what it would do is written down and not done.
+        Shadow = "shadow",
         /// It is read and checked, and does nothing.
         Off = "off",
     }
@@ -56,6 +58,8 @@ pub struct Rule {
     pub max_late: Duration,
     /// Whether its steps go on when the application is uninstalled.
     pub keep_after_uninstall: bool,
+    /// How often it may fire on a UTC day; what goes beyond is held for a person.
+    pub cap_per_day: Option<u32>,
     /// What it does, in order.
     pub steps: Vec<Step>,
     /// Name of the file it stands in.
@@ -77,6 +81,8 @@ pub struct Outline<'r> {
     pub when: Option<&'r str>,
     /// Whether it works.
     pub mode: Mode,
+    /// How often it may fire on a day.
+    pub cap_per_day: Option<u32>,
     /// The names of its actions, in order.
     pub actions: Vec<&'static str>,
     /// Name of the file it stands in.
@@ -86,6 +92,11 @@ pub struct Outline<'r> {
 }
 
 impl Rule {
+    /// Whether one of its steps waits: its firings do not stand in each other's way then.
+    pub fn waits(&self) -> bool {
+        self.steps.iter().any(|step| step.after.is_some())
+    }
+
     /// Its outline.
     pub fn outline(&self) -> Outline<'_> {
         Outline {
@@ -94,6 +105,7 @@ impl Rule {
             once_per: self.once_per,
             when: self.when.as_ref().map(Condition::source),
             mode: self.mode,
+            cap_per_day: self.cap_per_day,
             actions: self.steps.iter().map(|step| step.action.name()).collect(),
             file: &self.file,
             line: self.line,
@@ -102,10 +114,14 @@ impl Rule {
 }
 
 /// One action of a rule.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Step {
     /// The name under which later steps find its result.
     pub id: Option<String>,
+    /// How long it waits after the step before it is done; the first one after the rule has fired.
+    pub after: Option<Duration>,
+    /// On what condition it is done; asked when it runs.
+    pub when: Option<Condition>,
     /// What it does.
     pub action: Action,
 }

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
+    condition::Condition,
     facts::Facts,
     mistake::{Notebook, suggest},
     rule::Step,
@@ -86,6 +87,8 @@ impl StepReader<'_, '_> {
                 earlier: &earlier,
                 later: &later,
             };
+            let after = table.duration("after", self.notebook).filter(|after| !after.is_zero());
+            let when = Condition::read(table, self.sample, self.notebook);
             let read = self.step(table, &scope);
             let fields = read.as_ref().map_or(&[][..], |(action, _)| result_fields(action));
             if let Some(id) = &ids[number] {
@@ -99,6 +102,8 @@ impl StepReader<'_, '_> {
             steps.extend(read.map(|(action, secret)| ReadStep {
                 step: Step {
                     id: ids[number].clone(),
+                    after,
+                    when,
                     action,
                 },
                 secret,
@@ -181,7 +186,7 @@ impl StepReader<'_, '_> {
     fn keys(&mut self, table: &Table<'_>, own: &[Key]) {
         let mut valid = names(STEP);
         valid.extend(names(own));
-        table.refuse_unknown(&valid, &["after"], self.notebook);
+        table.refuse_unknown(&valid, &[], self.notebook);
         table.ask_for(own, self.notebook);
     }
 

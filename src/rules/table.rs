@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use toml::de::{DeTable, DeValue};
 
@@ -6,6 +6,7 @@ use super::{
     mistake::{Notebook, suggest},
     vocabulary::{Key, Need},
 };
+use crate::domain::span;
 
 /// A table of a rule file with the places of its values. Every reader notes what is wrong and
 /// answers `None`, so that reading goes on to the next mistake.
@@ -94,6 +95,30 @@ impl<'t> Table<'t> {
             DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
             DeValue::Float(number) => Some(number.as_str().to_owned()),
             other => self.wrong(key, other, "a number", notebook),
+        }
+    }
+
+    /// A whole number from 1 on.
+    pub(super) fn count(&self, key: &str, most: u32, notebook: &mut Notebook<'_>) -> Option<u32> {
+        let number = self.number(key, notebook)?;
+        let count = number.parse::<u32>().ok().filter(|count| (1..=most).contains(count));
+        if count.is_none() {
+            let what = format!("`{key}` is {}", shorten(&number));
+            let remedy = format!("it must be a whole number from 1 to {most}");
+            notebook.note(self.place_of(key), what, remedy);
+        }
+        count
+    }
+
+    /// Such as `"3d"`.
+    pub(super) fn duration(&self, key: &str, notebook: &mut Notebook<'_>) -> Option<Duration> {
+        let Text { value, span } = self.text(key, notebook)?;
+        match span::parse(value) {
+            Ok(duration) => Some(duration),
+            Err(remedy) => {
+                notebook.note(span.start, format!("`{key}` is \"{}\"", shorten(value)), remedy);
+                None
+            }
         }
     }
 

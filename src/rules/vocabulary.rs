@@ -1,7 +1,10 @@
 //! The keys that rules and their steps have. The reader takes no others and asks for those that are
 //! needed; the schema for editors is made from the same tables.
 
-use super::rule::{Late, Mode, OncePer};
+use super::{
+    load::MOST_A_DAY,
+    rule::{Late, Mode, OncePer},
+};
 
 /// A key of a rule or a step.
 pub(super) struct Key {
@@ -124,8 +127,8 @@ pub(super) const RULE: &[Key] = &[
     possible(
         "mode",
         Sort::Word(|| words(Mode::ALL, Mode::as_str)),
-        "\"off\"",
-        "Whether it works.",
+        "\"shadow\"",
+        "Whether it works: `shadow` writes down what it would do and does nothing.",
     ),
     possible(
         "late",
@@ -138,6 +141,12 @@ pub(super) const RULE: &[Key] = &[
         Sort::Duration,
         "\"1d\"",
         "With `late = \"run\"`: how late is too late.",
+    ),
+    possible(
+        "cap_per_day",
+        Sort::Count(MOST_A_DAY),
+        "200",
+        "How often it may fire on a day (UTC). What goes beyond is held until a person releases it.",
     ),
     possible(
         "keep_after_uninstall",
@@ -161,6 +170,18 @@ pub(super) const STEP: &[Key] = &[
         Sort::Shaped("^[a-z][a-z0-9_]{0,39}$"),
         "\"link\"",
         "The name under which later steps find the result.",
+    ),
+    possible(
+        "after",
+        Sort::Duration,
+        "\"2h\"",
+        "How long it waits after the step before it; the first one after the rule has fired.",
+    ),
+    possible(
+        "when",
+        Sort::Text,
+        "'!installation.has_paid'",
+        "A condition of its own, in CEL, asked when the step runs; when it is false the step is left out.",
     ),
     Key {
         name: "action",

@@ -78,5 +78,9 @@ async fn age_once(pool: &PgPool, by: f64) -> sqlx::Result<()> {
     )
     .execute(&mut *tx)
     .await?;
+    // What was counted today was counted on a day that is over now.
+    sqlx::query!("delete from rule_days where $1::float8 >= 86400", by)
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await
 }

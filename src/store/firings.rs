@@ -18,6 +18,8 @@ pub struct NewFiring<'a> {
     pub rule: &'a str,
     /// `occurrence`, `installation` or `location`.
     pub once_per: &'a str,
+    /// What it would do, when it is only watched; its steps are not queued.
+    pub shadow: Option<Value>,
     /// Where.
     pub place: Place,
     /// Of which connection.
@@ -40,13 +42,15 @@ pub async fn claim(tx: &mut PgTransaction<'_>, new: &[NewFiring<'_>]) -> sqlx::R
     let numbers = |read: fn(&NewFiring<'_>) -> i64| -> Vec<i64> { new.iter().map(read).collect() };
     let generations: Vec<i32> = new.iter().map(|firing| firing.generation).collect();
     let days: Vec<DateTime<Utc>> = new.iter().map(|firing| firing.event_received_at).collect();
+    let shadows: Vec<Option<Value>> = new.iter().map(|firing| firing.shadow.clone()).collect();
     let rows = sqlx::query!(
         r#"
-        insert into firings (key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind)
-        select key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind
+        insert into firings (key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind, mode, results)
+        select key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind,
+               case when shadow is null then 'live' else 'shadow' end, coalesce(shadow, '{}')
         from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::bigint[],
-            $8::timestamptz[], $9::text[]) with ordinality
-            as t(key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind, n)
+            $8::timestamptz[], $9::text[], $10::jsonb[]) with ordinality
+            as t(key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind, shadow, n)
         order by n
         on conflict (key) do nothing returning id, key
         "#,
@@ -59,6 +63,7 @@ pub async fn claim(tx: &mut PgTransaction<'_>, new: &[NewFiring<'_>]) -> sqlx::R
         &numbers(|firing| firing.event_id.0),
         &days,
         &texts(|firing| firing.kind.to_string()),
+        &shadows as &[Option<Value>],
     )
     .fetch_all(&mut **tx)
     .await?;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::{PgPool, PgTransaction};
 
 use crate::domain::{
-    event::{Fact, Kind, Source, State},
+    event::{Fact, Kind, Ruling, Source, State},
     ids::{ApplicationId, EventId, FiringId, LocationId, Place},
 };
 
@@ -230,9 +230,11 @@ pub async fn find(pool: &PgPool, id: EventId, received_at: DateTime<Utc>) -> sql
 pub struct Decision {
     /// The rule.
     pub rule: String,
-    /// The firing, when it fired.
+    /// What it said.
+    pub ruling: Ruling,
+    /// The firing, unless it was skipped.
     pub firing: Option<FiringId>,
-    /// Why it was skipped.
+    /// Why it was skipped or is held.
     pub reason: Option<String>,
 }
 
@@ -267,6 +269,7 @@ pub async fn settle(tx: &mut PgTransaction<'_>, events: &[Waiting], verdicts: &[
     let decided_days: Vec<DateTime<Utc>> = decided.iter().map(|(event, _)| event.received_at).collect();
     let rules: Vec<String> = decided.iter().map(|(_, decision)| decision.rule.clone()).collect();
     let firings: Vec<Option<i64>> = decided.iter().map(|(_, d)| d.firing.map(|id| id.0)).collect();
+    let rulings: Vec<&str> = decided.iter().map(|(_, decision)| decision.ruling.as_str()).collect();
     let reasons: Vec<Option<String>> = decided.iter().map(|(_, d)| d.reason.clone()).collect();
     sqlx::query!(
         r#"
@@ -279,9 +282,9 @@ pub async fn settle(tx: &mut PgTransaction<'_>, events: &[Waiting], verdicts: &[
             on conflict (event_id, received_at) do update set state = excluded.state, note = excluded.note, decided_at = now()
         )
         insert into decisions (event_id, received_at, rule, result, reason, firing_id)
-        select id, received_at, rule, case when firing is null then 'skipped' else 'fired' end, reason, firing
-        from unnest($5::bigint[], $6::timestamptz[], $7::text[], $8::bigint[], $9::text[])
-            with ordinality as d(id, received_at, rule, firing, reason, n)
+        select id, received_at, rule, ruling, reason, firing
+        from unnest($5::bigint[], $6::timestamptz[], $7::text[], $8::bigint[], $9::text[], $10::text[])
+            with ordinality as d(id, received_at, rule, firing, reason, ruling, n)
         where id = any(array(select event_id from done))
         order by n
         "#,
@@ -294,6 +297,7 @@ pub async fn settle(tx: &mut PgTransaction<'_>, events: &[Waiting], verdicts: &[
         &rules,
         &firings as &[Option<i64>],
         &reasons as &[Option<String>],
+        &rulings as &[&str],
     )
     .execute(&mut **tx)
     .await?;

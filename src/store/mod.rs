@@ -16,6 +16,8 @@ pub mod erasing;
 pub mod events;
 /// Applications of rules, each once.
 pub mod firings;
+/// Caps of rules, and firings that are held beyond them.
+pub mod holds;
 /// Events that wait to be judged, and what was decided about them.
 pub mod inbox;
 /// Installations, their history and payments, and the places they are at.

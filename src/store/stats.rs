@@ -5,6 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::PgPool;
 
+use super::holds;
+use crate::domain::ids::ApplicationId;
+
 /// What the gauges show.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -28,6 +31,8 @@ pub struct Stats {
     pub activation_oldest_seconds: BTreeMap<i64, f64>,
     /// When the last complete round of comparing began, as a Unix time, by application.
     pub reconciled_at: BTreeMap<i64, f64>,
+    /// Firings that wait for a person, by application and rule.
+    pub held: Vec<(ApplicationId, String, i64)>,
     /// Active locations by application and what their webhook settings said.
     pub hooks: BTreeMap<(i64, String), i64>,
 }
@@ -37,37 +42,20 @@ pub struct Stats {
 /// # Errors
 /// When the database does not answer.
 pub async fn read(pool: &PgPool, activation_limit: Duration) -> sqlx::Result<Stats> {
-    let installations =
-        sqlx::query!(r#"select application_id, status, count(*) as "count!" from installations group by 1, 2"#)
-            .fetch_all(pool)
-            .await?
-            .into_iter()
-            .map(|row| ((row.application_id, row.status), row.count))
-            .collect();
-    let jobs = sqlx::query!(r#"select state, action, count(*) as "count!" from jobs group by 1, 2"#)
-        .fetch_all(pool)
-        .await?
-        .into_iter()
-        .map(|row| ((row.state, row.action), row.count))
-        .collect();
-    let discarded_last_day = sqlx::query!(
-        r#"select action, count(*) as "count!" from finished_jobs
-           where state = 'discarded' and finished_at > now() - interval '1 day' group by 1"#
-    )
-    .fetch_all(pool)
-    .await?
-    .into_iter()
-    .map(|row| (row.action, row.count))
-    .collect();
-    let ledger = sqlx::query!(
-        r#"select state, count(*) as "count!" from ledger l
-           where state = 'unknown' or (state = 'intended' and exists (select from jobs j where j.id = l.job_id)) group by 1"#
-    )
-    .fetch_all(pool)
-    .await?
-    .into_iter()
-    .map(|row| (row.state, row.count))
-    .collect();
+    let mut stats = waiting(pool).await?;
+    stats.installations = installations(pool).await?;
+    stats.jobs = jobs(pool).await?;
+    stats.discarded_last_day = discarded_last_day(pool).await?;
+    stats.ledger = open_entries(pool).await?;
+    stats.held = holds::counts(pool).await?;
+    stats.activation_oldest_seconds = oldest_activations(pool, activation_limit).await?;
+    stats.reconciled_at = reconciled_at(pool).await?;
+    stats.hooks = hooks(pool).await?;
+    Ok(stats)
+}
+
+/// What waits, and since when.
+async fn waiting(pool: &PgPool) -> sqlx::Result<Stats> {
     let waiting = sqlx::query!(
         r#"
         select (select count(*) from inbox) as "unprocessed!",
@@ -80,52 +68,85 @@ pub async fn read(pool: &PgPool, activation_limit: Duration) -> sqlx::Result<Sta
     )
     .fetch_one(pool)
     .await?;
-    let activation_oldest_seconds = sqlx::query!(
-        r#"select application_id, extract(epoch from now() - min(pending_since))::float8 as "age!" from activations
-           where state in ('activating', 'external') and pending_since > now() - make_interval(secs => $1) group by 1"#,
-        activation_limit.as_secs_f64()
-    )
-    .fetch_all(pool)
-    .await?
-    .into_iter()
-    .map(|row| (row.application_id, row.age))
-    .collect();
-    let (reconciled_at, hooks) = comparing(pool).await?;
     Ok(Stats {
-        reconciled_at,
-        hooks,
-        installations,
-        jobs,
-        discarded_last_day,
-        ledger,
         job_oldest_due_seconds: waiting.due,
         moments_due: waiting.moments_due,
         events_unprocessed: waiting.unprocessed,
         events_oldest_unprocessed_seconds: waiting.oldest,
-        activation_oldest_seconds,
+        ..Stats::default()
     })
 }
 
-type Comparing = (BTreeMap<i64, f64>, BTreeMap<(i64, String), i64>);
+async fn installations(pool: &PgPool) -> sqlx::Result<BTreeMap<(i64, String), i64>> {
+    let rows = sqlx::query!(r#"select application_id, status, count(*) as "count!" from installations group by 1, 2"#)
+        .fetch_all(pool)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ((row.application_id, row.status), row.count))
+        .collect())
+}
 
-async fn comparing(pool: &PgPool) -> sqlx::Result<Comparing> {
-    let rounds = sqlx::query!(
+async fn jobs(pool: &PgPool) -> sqlx::Result<BTreeMap<(String, String), i64>> {
+    let rows = sqlx::query!(r#"select state, action, count(*) as "count!" from jobs group by 1, 2"#)
+        .fetch_all(pool)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ((row.state, row.action), row.count))
+        .collect())
+}
+
+async fn discarded_last_day(pool: &PgPool) -> sqlx::Result<BTreeMap<String, i64>> {
+    let rows = sqlx::query!(
+        r#"select action, count(*) as "count!" from finished_jobs
+           where state = 'discarded' and finished_at > now() - interval '1 day' group by 1"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.action, row.count)).collect())
+}
+
+async fn open_entries(pool: &PgPool) -> sqlx::Result<BTreeMap<String, i64>> {
+    let rows = sqlx::query!(
+        r#"select state, count(*) as "count!" from ledger l
+           where state = 'unknown' or (state = 'intended' and exists (select from jobs j where j.id = l.job_id)) group by 1"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
+}
+
+async fn oldest_activations(pool: &PgPool, limit: Duration) -> sqlx::Result<BTreeMap<i64, f64>> {
+    let rows = sqlx::query!(
+        r#"select application_id, extract(epoch from now() - min(pending_since))::float8 as "age!" from activations
+           where state in ('activating', 'external') and pending_since > now() - make_interval(secs => $1) group by 1"#,
+        limit.as_secs_f64()
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.application_id, row.age)).collect())
+}
+
+async fn reconciled_at(pool: &PgPool) -> sqlx::Result<BTreeMap<i64, f64>> {
+    let rows = sqlx::query!(
         r#"select application_id, coalesce(extract(epoch from succeeded_at)::float8, 0) as "at!" from reconciliations"#
     )
     .fetch_all(pool)
     .await?;
-    let hooks = sqlx::query!(
+    Ok(rows.into_iter().map(|row| (row.application_id, row.at)).collect())
+}
+
+async fn hooks(pool: &PgPool) -> sqlx::Result<BTreeMap<(i64, String), i64>> {
+    let rows = sqlx::query!(
         r#"select application_id, hooks as "hooks!", count(*) as "count!"
            from looks join installations i using (application_id, location_id)
            where hooks is not null and i.status = 'active' group by 1, 2"#
     )
     .fetch_all(pool)
     .await?;
-    Ok((
-        rounds.into_iter().map(|row| (row.application_id, row.at)).collect(),
-        hooks
-            .into_iter()
-            .map(|row| ((row.application_id, row.hooks), row.count))
-            .collect(),
-    ))
+    Ok(rows
+        .into_iter()
+        .map(|row| ((row.application_id, row.hooks), row.count))
+        .collect())
 }

@@ -114,6 +114,7 @@ pub async fn forget_firings(pool: &PgPool, before: DateTime<Utc>) -> sqlx::Resul
             ), gone as (
                 delete from firings f using page p
                 where f.id = p.id and p.passing and not exists (select from jobs j where j.firing_id = f.id)
+                  and not exists (select from holds h where h.firing_id = f.id and h.state = 'held')
                 returning 1
             )
             select (select max(id) from page) as last, (select count(*) from gone) as "count!"

@@ -8,7 +8,7 @@ use super::Step;
 use crate::{
     app::App,
     store::{
-        self, erasing, jobs,
+        self, erasing, holds, jobs,
         partitions::{self, DAYS_AHEAD, EVENTS, JOBS},
         sizes, upkeep,
     },
@@ -75,6 +75,7 @@ async fn daily(app: &App, now: DateTime<Utc>) -> Result<()> {
         info!(forgotten, "Forgot changes of status");
         upkeep::note(&app.pool, "history").await?;
     }
+    holds::forget_counters(&app.pool).await?;
     for table in EVENTS.into_iter().chain(JOBS) {
         if upkeep::is_due(&app.pool, table, DAILY).await? {
             upkeep::analyze(&app.pool, table).await?;

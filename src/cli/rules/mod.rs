@@ -2,6 +2,7 @@
 
 mod backtest;
 mod explain;
+mod held;
 mod trial;
 
 use std::{
@@ -65,6 +66,8 @@ enum Verb {
     Test(trial::Trial),
     /// Try rules on the events that are stored: where would they have fired, and at which cost? Changes nothing.
     Backtest(backtest::Backtest),
+    /// What rules want beyond their cap: show it, do it, or give it up.
+    Held(held::Held),
 }
 
 impl Rules {
@@ -79,6 +82,7 @@ impl Rules {
             Verb::List { json } => list(&configured(&self.config)?, json),
             Verb::Test(trial) => trial.run(),
             Verb::Backtest(backtest) => backtest.run(&self.config).await,
+            Verb::Held(held) => held.run(&self.config).await,
             Verb::Explain { what, json } => explain::run(&self.config, what.as_deref(), json),
         }
     }
@@ -140,6 +144,12 @@ impl Chosen {
 fn show_steps(sheet: &mut Sheet, steps: &[Preview]) {
     for step in steps {
         sheet.block(4, step.action);
+        if let Some(after) = &step.after {
+            sheet.block(6, &format!("after {after}"));
+        }
+        if let Some(when) = &step.when {
+            sheet.block(6, &format!("when {when}"));
+        }
         sheet.value(6, &Value::Object(step.parameters.clone()));
         if let Some(problem) = &step.problem {
             sheet.block(6, &format!("given up: {problem}"));

@@ -25,8 +25,8 @@ impl StepReader<'_, '_> {
             return None;
         }
         let term = match (table.has("days"), table.has("months")) {
-            (true, false) => self.count(table, "days", 3660).map(Term::Days),
-            (false, true) => self.count(table, "months", 120).map(Term::Months),
+            (true, false) => table.count("days", 3660, self.notebook).map(Term::Days),
+            (false, true) => table.count("months", 120, self.notebook).map(Term::Months),
             (given, _) => {
                 let what = if given {
                     "both `days` and `months` are given"
@@ -60,17 +60,6 @@ impl StepReader<'_, '_> {
             );
         }
         amount
-    }
-
-    fn count(&mut self, table: &Table<'_>, key: &str, most: u32) -> Option<u32> {
-        let number = table.number(key, self.notebook)?;
-        let count = number.parse::<u32>().ok().filter(|count| (1..=most).contains(count));
-        if count.is_none() {
-            let what = format!("`{key}` is {}", shorten(&number));
-            let remedy = format!("it must be a whole number from 1 to {most}");
-            self.notebook.note(table.place_of(key), what, &remedy);
-        }
-        count
     }
 
     pub(super) fn refund(&mut self, table: &Table<'_>, scope: &Steps<'_>) -> Option<(Action, Option<SecretString>)> {

@@ -125,7 +125,7 @@ fn triggers() {
     rules/a.toml:3:6: `trial.ending` needs to know how long before; add `before = "3d"`; for the end itself there is `trial.ended`
     rules/a.toml:3:6: `trial.ending` needs to know how long before; add `before = "3d"`; for the end itself there is `trial.ended`
     rules/a.toml:4:10: `before` is "3 days"; write a number and a unit: "90s", "15m", "12h", "3d" or "2w"
-    rules/a.toml:4:10: `before` means nothing with `trial.ended`; remove it; it belongs to `trial.ending`
+    rules/a.toml:4:1: `before` means nothing with `trial.ended`; remove it; it belongs to `trial.ending`
     rules/a.toml:3:6: unknown trigger `salon.updated`; did you mean `location.updated`?
     rules/a.toml:3:6: unknown trigger `record.delete`; did you mean `record.deleted`?
     rules/a.toml:3:6: unknown trigger `record.confirmed`; write `record.*` with a condition on `event.change`
@@ -138,20 +138,22 @@ fn triggers() {
 fn words() {
     insta::assert_snapshot!(heads(&[
         "on = \"*.*\"\nonce_per = \"occurence\"",
-        "on = \"*.*\"\nmode = \"shadow\"",
+        "on = \"*.*\"\nmode = \"shadows\"",
         "on = \"*.*\"\nmode = \"on\"",
         "on = \"*.*\"\nlate = \"skip\"",
         "on = \"trial.ended\"\nmax_late = \"soon\"",
         "on = \"*.*\"\ncron = \"* * * * *\"",
         "on = \"*.*\"\nkeep_after_uninstall = \"yes\"",
+        "on = \"*.*\"\ncap_per_day = 0",
     ]), @r##"
     rules/a.toml:4:12: `once_per` is "occurence"; did you mean `occurrence`?
-    rules/a.toml:4:8: `mode = "shadow"` is not available in this version; possible are `live`, `off`
-    rules/a.toml:4:8: `mode` is "on"; possible are `live`, `off`
+    rules/a.toml:4:8: `mode` is "shadows"; did you mean `shadow`?
+    rules/a.toml:4:8: `mode` is "on"; possible are `live`, `shadow`, `off`
     rules/a.toml:4:1: `late` means nothing with `*.*`; remove it; it belongs to `trial.ending` and `trial.ended`
     rules/a.toml:4:12: `max_late` is "soon"; write a number and a unit: "90s", "15m", "12h", "3d" or "2w"
     rules/a.toml:4:1: `cron` is not available in this version; remove it
     rules/a.toml:4:24: `keep_after_uninstall` is a text; it must be true or false
+    rules/a.toml:4:1: `cap_per_day` is 0; it must be a whole number from 1 to 1000000
     "##);
 }
 
@@ -253,7 +255,7 @@ fn actions() {
         "action = \"set_discount\"\npercent = -1",
         "action = \"set_discount\"\npercent = \"5\"",
         "action = \"set_discount\"\npercent = nan",
-        "action = \"set_discount\"\npercent = 5\nafter = \"2h\"",
+        "action = \"set_discount\"\npercent = 5\nafter = \"soon\"",
         "action = \"create_payment_link\"\ntariff_option_id = 1.5",
         "id = \"event\"\naction = \"create_payment_link\"",
         "id = \"My link\"\naction = \"create_payment_link\"",
@@ -276,7 +278,7 @@ fn actions() {
     rules/a.toml:6:1: `percent` is -1; it must be between 0 and 100
     rules/a.toml:6:11: `percent` is a text; it must be a number
     rules/a.toml:6:1: `percent` is nan; it must be between 0 and 100
-    rules/a.toml:7:1: `after` is not available in this version; remove it
+    rules/a.toml:7:9: `after` is "soon"; write a number and a unit: "90s", "15m", "12h", "3d" or "2w"
     rules/a.toml:6:1: `tariff_option_id` is 1.5; it must be the number of a tariff option
     rules/a.toml:5:6: a step cannot be called `event`; that name has a meaning in texts; choose another one
     rules/a.toml:5:6: `My link` cannot be the id of a step; use small letters, digits and `_`, at most 40, a letter first

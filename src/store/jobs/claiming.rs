@@ -32,6 +32,8 @@ pub struct Claimed {
     pub step: i16,
     /// The name of the step.
     pub step_id: Option<String>,
+    /// Whether the step has a condition of its own.
+    pub conditional: bool,
     /// How urgent its lane is.
     pub priority: Priority,
     /// What to do.
@@ -85,7 +87,7 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
         ), heads as (
             select due.id as lane_id, due.priority, j.* from due cross join lateral (
                 select id, attempts, state, row_number() over lane as n,
-                       bool_and(action = any($6) and run_at <= now()) over lane as together
+                       bool_and(action = any($6) and run_at <= now() and wait_seconds is null) over lane as together
                 from (select * from jobs where lane_id = due.id order by lane_id, id limit $5) first
                 window lane as (order by id)
             ) j
@@ -100,8 +102,8 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
                 and a.outcome is null
         ), started as (
             update jobs j set state = 'running', attempts = j.attempts + 1 where j.id = any(array(select id from heads))
-            returning j.id, j.lane_id, j.application_id, j.location_id, j.firing_id, j.rule, j.step, j.step_id, j.params,
-                      j.attempts, j.max_attempts
+            returning j.id, j.lane_id, j.application_id, j.location_id, j.firing_id, j.rule, j.step, j.step_id, j.conditional,
+                      j.params, j.attempts, j.max_attempts
         ), leased as (
             update lanes set leased_by = $1, leased_until = now() + make_interval(secs => $2)
             where id = any(array(select lane_id from started))
@@ -135,6 +137,7 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
         rule: row.rule,
         step: row.step,
         step_id: row.step_id,
+        conditional: row.conditional,
         priority: Priority::from_number(row.priority),
         params: row.params,
         attempt: row.attempts,

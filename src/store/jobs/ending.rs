@@ -6,6 +6,7 @@ use serde_json::Value;
 use sqlx::PgTransaction;
 
 use super::{Cancel, Claimed, cancel};
+use crate::domain::ids::FiringId;
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,6 +104,14 @@ pub async fn settle(tx: &mut PgTransaction<'_>, settlements: &[Settlement<'_>]) 
             cancel(tx, &Cancel::RestOfFiring(firing), "an earlier step was given up").await?;
         }
     }
+    let done = over.iter().filter(|settlement| counts(settlement));
+    begin_waits(
+        tx,
+        &done
+            .filter_map(|settlement| settlement.job.firing_id)
+            .collect::<Vec<_>>(),
+    )
+    .await?;
     let last = settlements
         .iter()
         .filter(|settlement| settlement.job.last && is_ours(settlement.job));
@@ -157,6 +166,25 @@ async fn finish(tx: &mut PgTransaction<'_>, over: &[&Settlement<'_>]) -> sqlx::R
     )
     .fetch_all(&mut **tx)
     .await
+}
+
+/// The wait of a step begins when the one before it is done.
+async fn begin_waits(tx: &mut PgTransaction<'_>, firings: &[FiringId]) -> sqlx::Result<()> {
+    let firings: Vec<i64> = firings.iter().map(|firing| firing.0).collect();
+    if firings.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        r#"
+        update jobs j set run_at = now() + make_interval(secs => j.wait_seconds), wait_seconds = null
+        where j.firing_id = any($1) and j.wait_seconds is not null
+          and not exists (select from jobs earlier where earlier.firing_id = j.firing_id and earlier.step < j.step)
+        "#,
+        &firings
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// Leaves jobs in their lanes, for later. Returns the numbers of those that were.

@@ -9,6 +9,8 @@ mod cancelling;
 mod claiming;
 mod ending;
 
+use std::{borrow::Cow, time::Duration};
+
 use serde_json::Value;
 use sqlx::{PgPool, PgTransaction};
 
@@ -29,7 +31,7 @@ pub struct NewJob<'a> {
     /// Where.
     pub place: Place,
     /// Jobs of one lane keep their order.
-    pub lane: &'a str,
+    pub lane: Cow<'a, str>,
     /// How early its lane is looked at.
     pub priority: Priority,
     /// What to do.
@@ -45,7 +47,7 @@ impl<'a> NewJob<'a> {
     pub fn activation(place: Place, priority: Priority, action: &'a Action) -> Self {
         Self {
             place,
-            lane: ACTIVATION_LANE,
+            lane: ACTIVATION_LANE.into(),
             priority,
             action,
             step: None,
@@ -57,7 +59,7 @@ impl<'a> NewJob<'a> {
     pub fn look(place: Place, action: &'a Action) -> Self {
         Self {
             place,
-            lane: STATUS_LANE,
+            lane: STATUS_LANE.into(),
             priority: action.priority(),
             action,
             step: None,
@@ -89,6 +91,28 @@ pub struct Step<'a> {
     pub number: i16,
     /// The name by which later steps know its result.
     pub id: Option<&'a str>,
+    /// How long it waits after the step before it.
+    pub after: Option<Duration>,
+    /// Whether it has a condition of its own, which its rule knows.
+    pub conditional: bool,
+}
+
+/// When jobs begin, counted from now: the first of a firing when its wait is over, the others at a guess. A step that
+/// waits gets its time when the one before it is done.
+fn delays(new: &[NewJob<'_>]) -> (Vec<f64>, Vec<Option<i64>>) {
+    let (mut firing, mut waited) = (None, Duration::ZERO);
+    let both = new.iter().map(|job| {
+        let first = job.step.is_none() || firing != job.step.map(|step| step.firing);
+        if first {
+            (firing, waited) = (job.step.map(|step| step.firing), Duration::ZERO);
+        }
+        let after = job.step.and_then(|step| step.after);
+        waited += after.unwrap_or_default();
+        let unsettled = after.filter(|_| !first);
+        let wait = unsettled.map(|wait| i64::try_from(wait.as_secs().max(1)).unwrap_or(i64::MAX));
+        (waited.as_secs_f64(), wait)
+    });
+    both.unzip()
 }
 
 /// Puts jobs at the end of their lanes, in the order given, and returns their numbers. The lanes are
@@ -98,7 +122,7 @@ pub struct Step<'a> {
 /// When the database does not answer.
 pub async fn enqueue(tx: &mut PgTransaction<'_>, new: &[NewJob<'_>]) -> sqlx::Result<Vec<JobId>> {
     let numbers = |read: fn(&NewJob<'_>) -> i64| -> Vec<i64> { new.iter().map(read).collect() };
-    let lanes: Vec<String> = new.iter().map(|job| job.lane.to_owned()).collect();
+    let lanes: Vec<String> = new.iter().map(|job| job.lane.to_string()).collect();
     let priorities: Vec<i16> = new.iter().map(|job| job.priority as i16).collect();
     let firings: Vec<Option<i64>> = new.iter().map(|job| job.step.map(|step| step.firing.0)).collect();
     let rules: Vec<Option<String>> = new
@@ -116,23 +140,32 @@ pub async fn enqueue(tx: &mut PgTransaction<'_>, new: &[NewJob<'_>]) -> sqlx::Re
         .map(|job| serde_json::to_value(job.action).expect("actions are plain data"))
         .collect();
     let max_attempts: Vec<i32> = new.iter().map(|job| job.max_attempts).collect();
+    let (delays, waits) = delays(new);
+    let conditional: Vec<bool> = new
+        .iter()
+        .map(|job| job.step.is_some_and(|step| step.conditional))
+        .collect();
     let ids = sqlx::query_scalar!(
         r#"
         with input as (
             select * from unnest(
                 $1::bigint[], $2::bigint[], $3::text[], $4::smallint[], $5::bigint[], $6::text[], $7::smallint[],
-                $8::text[], $9::text[], $10::jsonb[], $11::int[]
+                $8::text[], $9::text[], $10::jsonb[], $11::int[], $12::float8[], $13::bigint[], $14::boolean[]
             ) with ordinality as t(
-                application_id, location_id, lane, priority, firing_id, rule, step, step_id, action, params, max_attempts, n
+                application_id, location_id, lane, priority, firing_id, rule, step, step_id, action, params, max_attempts,
+                delay_seconds, wait_seconds, conditional, n
             )
         ), lane as (
             insert into lanes as l (application_id, location_id, name, priority, run_at)
-            select application_id, location_id, lane, min(priority), now() from input group by 1, 2, 3 order by 1, 2, 3
+            select application_id, location_id, lane, min(priority), now() + make_interval(secs => min(delay_seconds))
+            from input group by 1, 2, 3 order by 1, 2, 3
             on conflict (application_id, location_id, name) do update set priority = least(l.priority, excluded.priority)
             returning id, application_id, location_id, name
         )
-        insert into jobs (lane_id, application_id, location_id, firing_id, rule, step, step_id, action, params, max_attempts)
-        select l.id, l.application_id, l.location_id, i.firing_id, i.rule, i.step, i.step_id, i.action, i.params, i.max_attempts
+        insert into jobs (lane_id, application_id, location_id, firing_id, rule, step, step_id, action, params, max_attempts,
+            run_at, wait_seconds, conditional)
+        select l.id, l.application_id, l.location_id, i.firing_id, i.rule, i.step, i.step_id, i.action, i.params, i.max_attempts,
+            now() + make_interval(secs => i.delay_seconds), i.wait_seconds, i.conditional
         from input i join lane l
             on l.application_id = i.application_id and l.location_id = i.location_id and l.name = i.lane
         order by i.n
@@ -149,6 +182,9 @@ pub async fn enqueue(tx: &mut PgTransaction<'_>, new: &[NewJob<'_>]) -> sqlx::Re
         &actions,
         &params,
         &max_attempts,
+        &delays,
+        &waits as &[Option<i64>],
+        &conditional,
     )
     .fetch_all(&mut **tx)
     .await?;
@@ -173,7 +209,7 @@ pub async fn enqueue_once(tx: &mut PgTransaction<'_>, new: &NewJob<'_>) -> sqlx:
         "#,
         new.place.application_id.0,
         new.place.location_id.0,
-        new.lane,
+        &*new.lane,
         new.priority as i16,
         serde_json::to_value(new.action).expect("actions are plain data"),
     )
@@ -196,7 +232,7 @@ pub async fn enqueue_if_idle(pool: &PgPool, new: &NewJob<'_>) -> sqlx::Result<Op
                           where l.application_id = $1 and l.location_id = $2 and l.name = $3) as "busy!""#,
         new.place.application_id.0,
         new.place.location_id.0,
-        new.lane
+        &*new.lane
     )
     .fetch_one(&mut *tx)
     .await?;

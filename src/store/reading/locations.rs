@@ -139,7 +139,9 @@ pub struct Firing {
     pub event_id: i64,
     /// Of which connection.
     pub generation: i32,
-    /// Results of its steps, by step id.
+    /// `live`, or `shadow` for a rule that is only watched.
+    pub mode: String,
+    /// Results of its steps, by step id; what it would have done, when it was only watched.
     pub results: Value,
     /// When.
     pub fired_at: DateTime<Utc>,
@@ -249,7 +251,7 @@ async fn firings(pool: &PgPool, application: i64, location: i64) -> sqlx::Result
     sqlx::query_as!(
         Firing,
         r#"
-        select id, rule, key, kind, event_id, generation, results, fired_at
+        select id, rule, key, kind, event_id, generation, mode, results, fired_at
         from firings where application_id = $1 and location_id = $2 order by id desc limit 50
         "#,
         application,

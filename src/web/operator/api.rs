@@ -44,7 +44,7 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .route("/ledger", web::get().to(ledger));
 }
 
-fn limit(asked: Option<i64>) -> Result<i64, Problem> {
+pub(super) fn limit(asked: Option<i64>) -> Result<i64, Problem> {
     match asked.unwrap_or(PAGE) {
         limit @ 1..=PAGE_LIMIT => Ok(limit),
         other => Err(Problem::invalid(format!(

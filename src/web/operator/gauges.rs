@@ -61,6 +61,20 @@ fn show_spool(app: &App) {
     metrics.spool_limit_bytes.set(number(limit));
 }
 
+/// Every rule with a cap is listed; of those that are gone, what they left.
+fn show_held(app: &App, stats: &Stats) {
+    let gauge = &app.metrics.firings_held;
+    gauge.reset();
+    for (application, set) in app.rulebook.now().sets() {
+        for rule in set.rules().iter().filter(|rule| rule.cap_per_day.is_some()) {
+            gauge.with_label_values(&[&application.to_string(), &rule.name]).set(0);
+        }
+    }
+    for (application, rule, count) in &stats.held {
+        gauge.with_label_values(&[&application.to_string(), rule]).set(*count);
+    }
+}
+
 /// Every label is listed, so that what is empty reads zero.
 fn show(app: &App, stats: &Stats) {
     let metrics = &app.metrics;
@@ -96,6 +110,7 @@ fn show(app: &App, stats: &Stats) {
             .with_label_values(&[&application])
             .set(left);
     }
+    show_held(app, stats);
     for action in ACTION_NAMES {
         for state in ["available", "running"] {
             let key = (state.to_owned(), action.to_owned());

@@ -112,6 +112,7 @@ mod tests {
             rule: None,
             step: 0,
             step_id: None,
+            conditional: false,
             priority: Priority::Rule,
             params: serde_json::Value::Null,
             attempt,

@@ -29,7 +29,7 @@ use crate::{
         email::Mail,
         webhook::{Secret, SignedRequest},
     },
-    rules::{self, EventView, Facts, RenderError},
+    rules::{self, EventView, Facts, Objection, RenderError},
     store::{
         firings, inbox, installations,
         jobs::{Claimed, Outcome},
@@ -46,6 +46,8 @@ struct Scene {
     results: Map<String, Value>,
     /// What signs the step's webhook.
     secret: Option<SecretString>,
+    /// Why it is not to be done.
+    objection: Option<Objection>,
 }
 
 /// Does one step of a firing.
@@ -56,10 +58,16 @@ pub(super) async fn run(
     line: &mut Line<'_>,
     action: &Action,
 ) -> Result<Done, Failure> {
-    let scene = match scene(app, job, action).await? {
+    let scene = match scene(app, served, job, action).await? {
         Ok(scene) => scene,
         Err(why) => return Ok(Done::of(Outcome::Discard(why))),
     };
+    if let Some(objection) = &scene.objection {
+        return Ok(Done::of(match objection {
+            Objection::Condition(reason) => Outcome::Done(json!({"skipped": reason})),
+            Objection::Unknown => Outcome::Discard(gone(&scene.rule, "condition")),
+        }));
+    }
     let outcome = match action {
         Action::SetDiscount { percent } => set_discount(served, job.place, line, *percent).await,
         Action::CreatePaymentLink {
@@ -91,7 +99,7 @@ fn number(scene: &Scene, served: &Served, template: &str) -> Result<i64, String>
 }
 
 /// Gathers the facts, or says why the step must not be done any more.
-async fn scene(app: &App, job: &Claimed, action: &Action) -> Result<Result<Scene, String>, Failure> {
+async fn scene(app: &App, served: &Served, job: &Claimed, action: &Action) -> Result<Result<Scene, String>, Failure> {
     let Some(firing) = job.firing_id else {
         return Ok(Err("it belongs to no firing".to_owned()));
     };
@@ -114,14 +122,19 @@ async fn scene(app: &App, job: &Claimed, action: &Action) -> Result<Result<Scene
         Value::Object(results) => results,
         _ => Map::new(),
     };
-    Ok(Ok(Scene {
+    let mut scene = Scene {
+        objection: None,
         secret: rules.webhook_secret(&firing.rule, action).cloned(),
         rule: firing.rule,
         event: view(&event),
         installation,
         location: location.unwrap_or_else(|| Location::unknown(job.place.location_id)),
         results,
-    }))
+    };
+    if job.conditional {
+        scene.objection = rules::object(rule, (job.step, action), &scene.facts(served));
+    }
+    Ok(Ok(scene))
 }
 
 impl Scene {
@@ -138,6 +151,10 @@ impl Scene {
     fn render(&self, served: &Served, template: &str) -> Result<String, RenderError> {
         rules::render(template, &self.facts(served), &self.results)
     }
+}
+
+fn gone(rule: &str, what: &str) -> String {
+    format!("the rule `{rule}` and its {what} are not in the rule files any more")
 }
 
 fn refused(error: &LimitError) -> Outcome {
@@ -193,10 +210,7 @@ async fn send_webhook(
 ) -> Result<Outcome, Failure> {
     let secret = scene.secret.as_ref();
     let Some(Ok(secret)) = secret.map(|secret| Secret::parse(secret.expose_secret())) else {
-        return Ok(Outcome::Discard(format!(
-            "the rule `{}` and its secret are not in the rule files any more",
-            scene.rule
-        )));
+        return Ok(Outcome::Discard(gone(&scene.rule, "secret")));
     };
     let rendered = scene.render(served, url).and_then(|url| {
         let body = match body {

@@ -3,6 +3,7 @@
 //! all of them at once. Everything commits together with their leaving the inbox.
 
 mod closer;
+mod firing;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -11,24 +12,24 @@ use std::{
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use tracing::error;
 
-use self::closer::look_closer;
+use self::{closer::look_closer, firing::Wanted};
 use crate::{
     app::{App, rulebook::Rules, served::Served, view::view},
     domain::{
-        event::{Fact, Kind, State},
+        event::{Fact, Kind, Ruling, State},
         ids::Place,
         installation::{Change, Installation, Status},
         location::Location,
     },
-    rules::{self, Facts, OncePer, Rule, RuleSet},
+    rules::{self, Facts, Mode, Rule, RuleSet},
     store::{
-        self, PgTransaction,
-        firings::{self, NewFiring},
+        self, PgTransaction, holds,
         inbox::{self, Decision, Verdict, Waiting},
         installations,
-        jobs::{self, Cancel, NewJob, Step},
+        jobs::{self, Cancel},
         timers,
     },
 };
@@ -53,8 +54,7 @@ impl Judgement {
             let lag = (now - event.received_at).to_std().unwrap_or_default();
             app.metrics.event_lag_seconds.observe(lag.as_secs_f64());
             for decision in &verdict.decisions {
-                let result = if decision.firing.is_some() { "fired" } else { "skipped" };
-                let labels = [decision.rule.as_str(), result];
+                let labels = [decision.rule.as_str(), decision.ruling.as_str()];
                 app.metrics.firings_total.with_label_values(&labels).inc();
             }
         }
@@ -115,17 +115,9 @@ struct Sitting<'a> {
     looked_at: HashSet<Place>,
     /// Firings that are not written yet.
     wanted: Vec<Wanted<'a>>,
+    /// Whether the counters of capped rules are ours until the end.
+    counts: bool,
     came_to: Judgement,
-}
-
-/// A rule that wants to fire. Its key may turn out to be taken.
-struct Wanted<'a> {
-    /// Which event, and which of its decisions.
-    at: (usize, usize),
-    rule: &'a Rule,
-    key: String,
-    once: OncePer,
-    generation: i32,
 }
 
 impl<'a> Sitting<'a> {
@@ -167,6 +159,7 @@ impl<'a> Sitting<'a> {
             locations: locations.into_iter().collect(),
             looked_at: HashSet::new(),
             wanted: Vec::new(),
+            counts: false,
             came_to: Judgement::default(),
         })
     }
@@ -242,79 +235,26 @@ impl<'a> Sitting<'a> {
         let facts = Facts::new(&view, installation, location, &served.view, self.now);
         let mut decisions = Vec::new();
         for rule in matching {
-            let reason = match rules::judge(rule, &facts) {
-                rules::Decision::Skip { reason } => Some(reason),
-                rules::Decision::Fire { key, once } => {
-                    self.wanted.push(Wanted {
-                        at: (self.came_to.verdicts.len(), decisions.len()),
-                        rule,
-                        key,
-                        once,
-                        generation: installation.generation,
-                    });
-                    None
-                }
-            };
-            decisions.push(Decision {
+            let mut decision = Decision {
                 rule: rule.name.clone(),
+                ruling: Ruling::Skipped,
                 firing: None,
-                reason,
-            });
+                reason: None,
+            };
+            match rules::judge(rule, &facts) {
+                rules::Decision::Skip { reason } => decision.reason = Some(reason),
+                rules::Decision::Fire { key, once } => self.wanted.push(Wanted {
+                    at: (self.came_to.verdicts.len(), decisions.len()),
+                    rule,
+                    key,
+                    once,
+                    generation: installation.generation,
+                    shadow: (rule.mode == Mode::Shadow).then(|| json!({"would": rules::preview(rule, &facts)})),
+                }),
+            }
+            decisions.push(decision);
         }
         decisions
-    }
-
-    /// Claims the firing keys that are wanted so far, and queues the steps of those that were free.
-    async fn fire(&mut self, tx: &mut PgTransaction<'_>, events: &[Waiting]) -> Result<()> {
-        let wanted: Vec<(Wanted<'_>, &Waiting)> = std::mem::take(&mut self.wanted)
-            .into_iter()
-            .filter_map(|wanted| events.get(wanted.at.0).map(|event| (wanted, event)))
-            .collect();
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let new: Vec<NewFiring<'_>> = wanted
-            .iter()
-            .map(|(wanted, event)| NewFiring {
-                key: &wanted.key,
-                rule: &wanted.rule.name,
-                once_per: wanted.once.as_str(),
-                place: event.place,
-                generation: wanted.generation,
-                event_id: event.id,
-                event_received_at: event.received_at,
-                kind: &event.kind,
-            })
-            .collect();
-        let mut steps = Vec::new();
-        for ((wanted, event), firing) in wanted.iter().zip(firings::claim(tx, &new).await?) {
-            let verdict = self.came_to.verdicts.get_mut(wanted.at.0);
-            if let Some(decision) = verdict.and_then(|verdict| verdict.decisions.get_mut(wanted.at.1)) {
-                decision.firing = firing;
-                if firing.is_none() {
-                    decision.reason = Some(format!("fired before (once per {})", wanted.once));
-                }
-            }
-            let Some(firing) = firing else { continue };
-            for (number, step) in wanted.rule.steps.iter().enumerate() {
-                steps.push(NewJob {
-                    place: event.place,
-                    lane: &wanted.rule.name,
-                    priority: step.action.priority(),
-                    action: &step.action,
-                    step: Some(Step {
-                        firing,
-                        rule: &wanted.rule.name,
-                        number: i16::try_from(number).unwrap_or(i16::MAX),
-                        id: step.id.as_deref(),
-                    }),
-                    max_attempts: self.app.config.jobs.max_attempts,
-                });
-            }
-        }
-        self.came_to.has_jobs |= !steps.is_empty();
-        jobs::enqueue(tx, &steps).await?;
-        Ok(())
     }
 }
 
@@ -354,6 +294,7 @@ async fn follow_up(
             except: &survivors,
         };
         jobs::cancel(tx, &which, "the application was uninstalled").await?;
+        holds::drop_at(tx, event.place, &survivors, "the application was uninstalled").await?;
     }
     let max_late = i64::try_from(rules.max_late().as_secs()).unwrap_or(i64::MAX);
     let (application, location) = (event.place.application_id, Some(event.place.location_id));

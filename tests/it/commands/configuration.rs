@@ -258,7 +258,7 @@ async fn mistakes_in_rules_are_told_all_at_once_and_nothing_starts() {
         listed,
         serde_json::json!({"next_cursor": null, "items": [{
             "application_id": 18289, "rule": "welcome", "on": "installation.activated", "once_per": "location",
-            "mode": "live", "actions": ["set_discount"], "when": null, "file": "rules/a.toml", "line": 1,
+            "mode": "live", "cap_per_day": null, "actions": ["set_discount"], "when": null, "file": "rules/a.toml", "line": 1,
         }]})
     );
 }

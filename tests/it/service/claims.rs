@@ -31,7 +31,7 @@ async fn two_jobs(pool: &PgPool) {
     };
     let job = NewJob {
         place: place(1),
-        lane: "a",
+        lane: "a".into(),
         priority: Priority::Rule,
         action: &action,
         step: None,

@@ -80,7 +80,7 @@ impl Model {
             .iter()
             .map(|(place, lane)| NewJob {
                 place: *place,
-                lane,
+                lane: (*lane).into(),
                 priority: Priority::Rule,
                 action: &action,
                 step: None,

@@ -2,6 +2,7 @@
 
 mod api;
 mod budget;
+mod caps;
 mod claims;
 mod connecting;
 mod convergence;
@@ -25,3 +26,4 @@ mod rules;
 mod snapshots;
 mod spool;
 pub(crate) mod stage;
+mod waiting;

@@ -201,7 +201,7 @@ async fn only_one_may_begin_and_only_with_the_lease(pool: PgPool) {
     };
     let new = NewJob {
         place: place(1),
-        lane: "sorry",
+        lane: "sorry".into(),
         priority: Priority::Rule,
         action: &action,
         step: None,
