@@ -120,11 +120,16 @@ pub async fn find(pool: &PgPool, job: JobId) -> sqlx::Result<Option<Entry>> {
     }))
 }
 
-/// Notes what a job is about to do, unless it is noted.
+/// Notes what a job is about to do; what was noted of a call that has not left us is replaced. `seen_at` is the moment
+/// before the status was read on which the intent rests, by the database's clock.
+///
+/// Payments of a location are reported one after another, each for the period after the one before. So nothing is
+/// noted, and the answer is `false`, while another job's report is under way there, or when one has ended since the
+/// status was read.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn intend(pool: &PgPool, job: &Claimed, intent: &Intent) -> sqlx::Result<()> {
+pub async fn intend(pool: &PgPool, job: &Claimed, intent: &Intent, seen_at: DateTime<Utc>) -> sqlx::Result<bool> {
     let (kind, payment) = match intent {
         Intent::Payment { .. } => ("payment", None),
         Intent::Refund { payment_id } => ("refund", Some(*payment_id)),
@@ -145,10 +150,23 @@ pub async fn intend(pool: &PgPool, job: &Claimed, intent: &Intent) -> sqlx::Resu
         ),
         Intent::Refund { .. } => (None, None, [None; 3], &[][..]),
     };
-    sqlx::query!(
-        "insert into ledger (job_id, application_id, location_id, rule, kind, payment_id, amount, currency, paid_at,
+    let mut tx = pool.begin().await?;
+    // A statement of its own, so that the next one sees what the last holder has committed.
+    let place = format!("ledger {}", job.place);
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", place)
+        .execute(&mut *tx)
+        .await?;
+    let noted = sqlx::query!(
+        "insert into ledger as l (job_id, application_id, location_id, rule, kind, payment_id, amount, currency, paid_at,
             period_from, period_to, seen)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (job_id) do nothing",
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+         where $5 <> 'payment' or not exists (
+            select from ledger other where other.application_id = $2 and other.location_id = $3 and other.job_id <> $1
+                and other.kind = 'payment' and (other.changed_at >= $13
+                    or (other.state in ('intended', 'unknown') and exists (select from jobs j where j.id = other.job_id))))
+         on conflict (job_id) do update set paid_at = excluded.paid_at, period_from = excluded.period_from,
+            period_to = excluded.period_to, seen = excluded.seen, changed_at = now()
+            where l.state = 'intended'",
         job.id.0,
         job.place.application_id.0,
         job.place.location_id.0,
@@ -160,11 +178,13 @@ pub async fn intend(pool: &PgPool, job: &Claimed, intent: &Intent) -> sqlx::Resu
         dates[0],
         dates[1],
         dates[2],
-        seen
+        seen,
+        seen_at
     )
-    .execute(pool)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    tx.commit().await?;
+    Ok(noted.rows_affected() == 1)
 }
 
 /// Says that the call leaves us now: from here on nobody knows what became of it, until somebody does.

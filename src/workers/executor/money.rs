@@ -33,6 +33,9 @@ use crate::{
     workers::{location, look::observe},
 };
 
+/// When another payment of the location is under way, this one looks again after so long.
+const NEXT_IN_TURN: Duration = Duration::from_secs(2);
+
 /// What a step wants.
 pub(super) enum Wish<'a> {
     /// Report a payment.
@@ -81,34 +84,48 @@ pub(super) async fn run(
         let error = "the marketplace answered with a status word nobody knows";
         return Ok(Done::of(outcome::retry(&app.config.jobs, job, None, error)));
     };
-    let entry = match found {
-        Some(entry) => entry,
-        None => {
-            let intent = match intent(&wish, &seen) {
-                Ok(intent) => intent,
-                Err(why) => return Ok(Done::of(Outcome::Discard(why.to_owned()))),
-            };
-            ledger::intend(&app.pool, job, &intent).await?;
-            let entry = ledger::find(&app.pool, job.id).await?;
-            entry.ok_or(Failure::Overtaken)?
-        }
+    if let Some(entry) = found.filter(|entry| entry.state == State::Unknown)
+        && let Some(done) = resolve(app, job, &entry, &seen).await?
+    {
+        return Ok(done);
+    }
+    let intent = match intent(&wish, &seen) {
+        Ok(intent) => intent,
+        Err(why) => return Ok(Done::of(Outcome::Discard(why.to_owned()))),
     };
-    match look(app, job, &entry, &seen).await? {
+    if !ledger::intend(&app.pool, job, &intent, seen.observed_at).await? {
+        let reason = "another payment of this location is under way".to_owned();
+        return Ok(Done::of(Outcome::Snooze {
+            after: NEXT_IN_TURN,
+            reason,
+        }));
+    }
+    let entry = ledger::find(&app.pool, job.id).await?.ok_or(Failure::Overtaken)?;
+    match resolve(app, job, &entry, &seen).await? {
+        Some(done) => Ok(done),
+        None => call(app, job, line, (&entry, zone)).await,
+    }
+}
+
+/// Writes what the status says about an entry. Nothing when the call is to be made.
+async fn resolve(app: &App, job: &Claimed, entry: &Entry, seen: &Observation) -> Result<Option<Done>, Failure> {
+    Ok(match look(app, job, entry, seen).await? {
         Finding::Happened(payment) => {
             ledger::find_out(&app.pool, entry.id, Finding::Happened(payment)).await?;
-            return Ok(done(&entry, payment));
+            Some(done(entry, payment))
         }
         Finding::Unclear(why) => {
             ledger::find_out(&app.pool, entry.id, Finding::Unclear(why)).await?;
-            return Ok(Done::of(outcome::retry(&app.config.jobs, job, None, why)));
+            Some(Done::of(outcome::retry(&app.config.jobs, job, None, why)))
         }
-        Finding::Refused(why) => return refuse(app, &entry, why).await,
-        Finding::NotYet if entry.state == State::Unknown => {
-            ledger::find_out(&app.pool, entry.id, Finding::NotYet).await?;
+        Finding::Refused(why) => Some(refuse(app, entry, why).await?),
+        Finding::NotYet => {
+            if entry.state == State::Unknown {
+                ledger::find_out(&app.pool, entry.id, Finding::NotYet).await?;
+            }
+            None
         }
-        Finding::NotYet => {}
-    }
-    call(app, job, line, (&entry, zone)).await
+    })
 }
 
 /// In the zone of anybody else a payment would be reported for a wrong period, and not be found again.

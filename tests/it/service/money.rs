@@ -218,7 +218,8 @@ async fn only_one_may_begin_and_only_with_the_lease(pool: PgPool) {
     let job = jobs::claim(&pool, hands).await.expect("claimed").remove(0);
     for _ in 0..2 {
         let intent = Intent::Refund { payment_id: 5 };
-        ledger::intend(&pool, &job, &intent).await.expect("written");
+        let noted = ledger::intend(&pool, &job, &intent, chrono::Utc::now()).await;
+        assert!(noted.expect("written"));
     }
     let entry = ledger::find(&pool, job.id).await.expect("found").expect("an entry");
     assert_eq!(entry.state, State::Intended);
@@ -246,4 +247,38 @@ async fn only_one_may_begin_and_only_with_the_lease(pool: PgPool) {
     );
     let entry = ledger::find(&pool, job.id).await.expect("found").expect("an entry");
     assert_eq!((entry.state, entry.payment_id), (State::Done, Some(5)));
+}
+
+/// Two rules pay for one location in the same moment: the second pays for the time after the first.
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn payments_of_one_location_are_reported_one_after_another(pool: PgPool) {
+    let second = CONTRACT
+        .replace("contract", "extra")
+        .replace("29.90", "5.00")
+        .replace("inbox/month", "inbox/extra");
+    let stage = set(pool, &format!("{CONTRACT}{second}")).await;
+    // One of them comes to a doubt on the way.
+    let lost = Fault::new("report_payment", FaultKind::TimeoutAfterEffect);
+    stage.sandbox.fail(lost).await.expect("a fault");
+    stage.connected(&[1]).await;
+    stage
+        .until("both are reported", async || {
+            reported(&stage).await.len() == 2 && entries(&stage).await.iter().all(|entry| entry.contains("done"))
+        })
+        .await;
+    let link = stage.sandbox.link(APP, 1).await.expect("a link");
+    let mut periods: Vec<_> = link
+        .link
+        .payments
+        .iter()
+        .filter(|payment| payment.currency_iso == "EUR")
+        .map(|payment| (payment.period_from, payment.period_to))
+        .collect();
+    periods.sort_unstable();
+    assert_eq!(
+        periods[1].0,
+        periods[0].1 + chrono::TimeDelta::seconds(1),
+        "{periods:?}"
+    );
+    stage.end().await;
 }
