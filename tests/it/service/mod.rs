@@ -19,6 +19,7 @@ mod money;
 mod pages;
 mod payloads;
 mod program;
+mod recipes;
 mod reconciling;
 mod reload;
 mod retention;

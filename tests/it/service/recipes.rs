@@ -1,0 +1,217 @@
+//! Every rule that is there to be copied, doing what its comment says. Only hosts and secrets are others than in the
+//! file.
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use bellhop::sandbox::{Change, Pay, Place};
+use serde_json::json;
+use sqlx::PgPool;
+
+use super::stage::{APP, Stage, days};
+
+const SHOP: i64 = 100_001;
+
+/// The recipes that a test here tries.
+const TRIED: [&str; 8] = [
+    "cancelled-appointments",
+    "frozen-notice",
+    "offer-and-remind",
+    "own-payment",
+    "payment-thanks",
+    "trial-end-link",
+    "welcome-discount",
+    "win-back",
+];
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/rules")
+}
+
+/// A recipe whose other systems are the sandbox's inboxes.
+fn recipe(name: &str) -> String {
+    let text = std::fs::read_to_string(folder().join(format!("{name}.toml"))).expect("a recipe");
+    let secret = "secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"";
+    let lines = text.lines().map(|line| match line.starts_with("secret_file = ") {
+        true => secret.to_owned(),
+        false => line.replace("https://example.com/hooks/", "{sandbox}/inbox/"),
+    });
+    lines.collect::<Vec<String>>().join("\n")
+}
+
+async fn cooking(pool: PgPool, name: &str) -> Stage {
+    let stage = Stage::set(pool, &recipe(name)).await;
+    stage.connected(&[SHOP]).await;
+    stage
+}
+
+fn shop() -> Place {
+    Place {
+        application_id: APP,
+        location_id: SHOP,
+    }
+}
+
+async fn pay(stage: &Stage) {
+    let pay = Pay {
+        application_id: APP,
+        location_id: SHOP,
+        ..Pay::default()
+    };
+    stage.sandbox.pay(pay).await.expect("paid");
+    stage.settled().await;
+}
+
+/// Subjects of the mails so far.
+async fn subjects(stage: &Stage) -> Vec<String> {
+    stage
+        .sandbox
+        .mails()
+        .await
+        .into_iter()
+        .map(|mail| mail.subject)
+        .collect()
+}
+
+#[test]
+fn every_recipe_is_tried() {
+    let files: BTreeSet<String> = std::fs::read_dir(folder())
+        .expect("recipes")
+        .filter_map(|file| file.expect("a file").file_name().to_str().map(str::to_owned))
+        .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
+        .collect();
+    assert_eq!(files, TRIED.map(str::to_owned).into());
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn welcome_discount_is_set_once_for_a_location(pool: PgPool) {
+    let stage = cooking(pool, "welcome-discount").await;
+    assert_eq!(stage.called("add_discount").await, 1);
+    stage.sandbox.disconnect(shop()).await.expect("disconnected");
+    stage.settled().await;
+    stage.connected(&[SHOP]).await;
+    assert_eq!(stage.called("add_discount").await, 1);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn trial_end_link_is_mailed_three_days_before(pool: PgPool) {
+    let stage = cooking(pool, "trial-end-link").await;
+    stage.pass(days(10)).await;
+    assert!(subjects(&stage).await.is_empty());
+    stage.pass(days(1) + Duration::from_secs(60)).await;
+    let mails = stage.sandbox.mails().await;
+    assert_eq!(mails.len(), 1);
+    assert!(
+        mails[0].subject.starts_with("Your trial of Example app ends on "),
+        "{:?}",
+        mails[0]
+    );
+    assert!(
+        mails[0].text.contains("/appstore/payment/") || mails[0].text.contains("http"),
+        "{:?}",
+        mails[0]
+    );
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn offer_and_remind_reminds_only_who_has_not_paid(pool: PgPool) {
+    let stage = cooking(pool, "offer-and-remind").await;
+    stage.connected(&[SHOP + 1]).await;
+    stage.pass(days(14) + Duration::from_secs(60)).await;
+    assert_eq!(subjects(&stage).await, ["15 % less for Example app"; 2]);
+    pay(&stage).await;
+    stage.pass(days(2)).await;
+    let reminded = stage.sandbox.mails().await.split_off(2);
+    assert_eq!(reminded.len(), 1, "{reminded:?}");
+    assert_eq!(reminded[0].subject, "Your offer for Example app is still open");
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn payment_thanks_names_what_was_paid(pool: PgPool) {
+    let stage = cooking(pool, "payment-thanks").await;
+    pay(&stage).await;
+    let mails = stage.sandbox.mails().await;
+    assert_eq!(mails.len(), 1);
+    assert!(mails[0].text.contains("We received "), "{:?}", mails[0]);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn frozen_notice_goes_to_who_has_paid_before(pool: PgPool) {
+    let stage = cooking(pool, "frozen-notice").await;
+    pay(&stage).await;
+    stage.sandbox.freeze(shop()).await.expect("frozen");
+    stage.settled().await;
+    assert_eq!(subjects(&stage).await, ["Example app is paused"]);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn own_payment_keeps_a_location_of_the_contract_alive(pool: PgPool) {
+    let stage = cooking(pool, "own-payment").await;
+    stage.pass(days(14) + Duration::from_secs(60)).await;
+    stage
+        .until("it is reported", async || stage.called("report_payment").await == 1)
+        .await;
+    stage.settled().await;
+    assert_eq!(subjects(&stage).await, [format!("Invoice Salon {SHOP}")]);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn cancelled_appointments_are_told_and_others_are_not(pool: PgPool) {
+    let stage = cooking(pool, "cancelled-appointments").await;
+    for (id, status, data) in [
+        (1, "update", json!({"id": 1, "attendance": 0})),
+        (
+            2,
+            "update",
+            json!({"id": 2, "attendance": -1, "datetime": "2026-02-01T10:00:00+01:00"}),
+        ),
+        (3, "delete", json!({"id": 3})),
+    ] {
+        let change = Change {
+            resource_id: Some(id),
+            data: Some(data),
+            ..Change::new(SHOP, "record", status)
+        };
+        stage.sandbox.change(change).await.expect("changed");
+    }
+    stage.settled().await;
+    let told: Vec<serde_json::Value> = stage
+        .inbox("cancelled")
+        .await
+        .iter()
+        .map(|received| serde_json::from_str(&received.body).expect("JSON"))
+        .collect();
+    let records: Vec<i64> = told.iter().filter_map(|body| body["record_id"].as_i64()).collect();
+    assert_eq!(records, [2, 3], "{told:?}");
+    assert_eq!(told[0]["starts_at"], "2026-02-01T10:00:00+01:00");
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn win_back_writes_a_week_later_to_who_stayed_away(pool: PgPool) {
+    let stage = cooking(pool, "win-back").await;
+    stage.connected(&[SHOP + 1]).await;
+    for location_id in [SHOP, SHOP + 1] {
+        let place = Place { location_id, ..shop() };
+        let pay = Pay {
+            application_id: APP,
+            location_id,
+            ..Pay::default()
+        };
+        stage.sandbox.pay(pay).await.expect("paid");
+        stage.settled().await;
+        stage.sandbox.disconnect(place).await.expect("disconnected");
+        stage.settled().await;
+    }
+    stage.pass(days(6)).await;
+    stage.connected(&[SHOP + 1]).await;
+    assert!(subjects(&stage).await.is_empty());
+    stage.pass(days(1)).await;
+    assert_eq!(subjects(&stage).await, [format!("We miss Salon {SHOP}")]);
+    stage.end().await;
+}
