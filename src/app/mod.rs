@@ -5,6 +5,8 @@
 pub mod backtest;
 /// Whether an account's side of the marketplace answers.
 pub mod circuit;
+/// Countries, cities and kinds of business.
+pub mod dictionaries;
 /// Requests to the marketplace, each with its turn in the shared budget.
 pub mod line;
 /// The rules in use, and how others take their place.

@@ -6,6 +6,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use secrecy::SecretString;
+use tokio::sync::Mutex;
 use url::Url;
 
 use super::circuit::Circuit;
@@ -39,6 +40,8 @@ pub struct Served {
     pub budget_scope: String,
     /// How large that budget is.
     pub limits: Limits,
+    /// Who learns what countries there are: one connection after the other, so that the first of many reads for all.
+    pub learning: Mutex<()>,
 }
 
 impl Served {
@@ -138,6 +141,7 @@ fn one(config: &Config, application: &Application, circuit: Arc<Circuit>) -> Res
         account,
         budget_scope,
         limits,
+        learning: Mutex::default(),
     })
 }
 

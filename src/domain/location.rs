@@ -18,8 +18,14 @@ pub struct Location {
     pub address: Option<String>,
     /// The marketplace's number of the country.
     pub country_id: Option<i64>,
-    /// Name of the country, in the language of the marketplace.
+    /// ISO 3166 alpha-2 code of the country, such as `DE`: what the dictionary of countries says of `country_id`.
+    /// The list of locations does not tell it, so it is not stored with the rest.
+    #[serde(skip)]
     pub country: Option<String>,
+    /// Name of the country, in the language of the marketplace. Stored under the name that versions before this one
+    /// know.
+    #[serde(rename = "country")]
+    pub country_name: Option<String>,
     /// The marketplace's number of the city.
     pub city_id: Option<i64>,
     /// Name of the city.
@@ -41,6 +47,7 @@ impl Location {
             address: None,
             country_id: None,
             country: None,
+            country_name: None,
             city_id: None,
             city: None,
             timezone_name: None,

@@ -6,7 +6,7 @@
 //! | … of an entity | `resource`, `change`, `resource_id`, `data` (whatever was sent) |
 //! | … of a payment | `payment.id`, `.amount`, `.currency`, `.period_from`, `.period_to` |
 //! | `installation` | `status`, `generation`, `has_paid`, `trial_ends_at`, `paid_until`, `connected_at`, `activated_at` |
-//! | `location` | `id`, `title`, `email`, `phone`, `address`, `country_id`, `country`, `city_id`, `city`, `timezone_name`, `currency` |
+//! | `location` | `id`, `title`, `email`, `phone`, `address`, `country_id`, `country` (such as `DE`), `country_name`, `city_id`, `city`, `timezone_name`, `currency` |
 //! | `application` | `id`, `name` |
 //! | `now` | the moment of the decision |
 //!
@@ -22,7 +22,7 @@
 //!
 //! | trigger | a condition |
 //! |---|---|
-//! | `installation.activated` | `location.country_id == 7` |
+//! | `installation.activated` | `location.country == "DE"` |
 //! | `installation.frozen` | `installation.has_paid` |
 //! | `payment.received` | `event.payment.amount >= 100.0 && event.payment.currency == "EUR"` |
 //! | `trial.ending` | `installation.status == "active" && !installation.has_paid` |
@@ -236,6 +236,7 @@ impl<'a> Facts<'a> {
             ("address", text(&location.address)),
             ("country_id", location.country_id.map(Fact::Whole)),
             ("country", text(&location.country)),
+            ("country_name", text(&location.country_name)),
             ("city_id", location.city_id.map(Fact::Whole)),
             ("city", text(&location.city)),
             ("timezone_name", text(&location.timezone_name)),

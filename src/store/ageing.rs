@@ -82,5 +82,11 @@ async fn age_once(pool: &PgPool, by: f64) -> sqlx::Result<()> {
     sqlx::query!("delete from rule_days where $1::float8 >= 86400", by)
         .execute(&mut *tx)
         .await?;
+    sqlx::query!(
+        "update dictionaries set read_at = read_at - make_interval(secs => $1), failed_at = failed_at - make_interval(secs => $1)",
+        by
+    )
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await
 }

@@ -249,14 +249,20 @@ pub async fn remember_payment(tx: &mut PgTransaction<'_>, place: Place, payment:
 /// # Errors
 /// When the database does not answer.
 pub async fn location(executor: impl PgExecutor<'_>, place: Place) -> sqlx::Result<Option<Location>> {
-    let row = sqlx::query_scalar!(
-        r#"select data as "data: Json<Location>" from locations where application_id = $1 and location_id = $2"#,
+    let row = sqlx::query!(
+        r#"select l.data as "data: Json<Location>", c.iso_code as "country?"
+           from locations l left join countries c
+               on c.application_id = l.application_id and c.country_id = (l.data->>'country_id')::bigint
+           where l.application_id = $1 and l.location_id = $2"#,
         place.application_id.0,
         place.location_id.0
     )
     .fetch_optional(executor)
     .await?;
-    Ok(row.map(|data| data.0))
+    Ok(row.map(|row| Location {
+        country: row.country,
+        ..row.data.0
+    }))
 }
 
 /// What is known of some places.
@@ -266,9 +272,10 @@ pub async fn location(executor: impl PgExecutor<'_>, place: Place) -> sqlx::Resu
 pub async fn locations(tx: &mut PgTransaction<'_>, places: &[Place]) -> sqlx::Result<Vec<(Place, Location)>> {
     let (applications, locations) = columns(places);
     let rows = sqlx::query!(
-        r#"select l.application_id, l.location_id, l.data as "data: Json<Location>"
+        r#"select l.application_id, l.location_id, l.data as "data: Json<Location>", c.iso_code as "country?"
            from unnest($1::bigint[], $2::bigint[]) as w(application_id, location_id)
-           join locations l using (application_id, location_id)"#,
+           join locations l using (application_id, location_id) left join countries c
+               on c.application_id = l.application_id and c.country_id = (l.data->>'country_id')::bigint"#,
         &applications,
         &locations
     )
@@ -280,7 +287,13 @@ pub async fn locations(tx: &mut PgTransaction<'_>, places: &[Place]) -> sqlx::Re
     };
     Ok(rows
         .into_iter()
-        .map(|row| (place(row.application_id, row.location_id), row.data.0))
+        .map(|row| {
+            let location = Location {
+                country: row.country,
+                ..row.data.0
+            };
+            (place(row.application_id, row.location_id), location)
+        })
         .collect())
 }
 

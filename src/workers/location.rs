@@ -4,7 +4,7 @@ use chrono_tz::Tz;
 
 use crate::{
     app::{
-        App,
+        App, dictionaries,
         line::{Failure, Line},
         served::Served,
     },
@@ -22,6 +22,9 @@ const PAGES: u32 = 50;
 /// The list of connected locations tells what a place is like. Without it rules see only its number;
 /// that is no reason to hold up a connection.
 pub(super) async fn learn(app: &App, served: &Served, location: LocationId, line: &mut Line<'_>) {
+    if learn_country(app, served, line).await.is_err() {
+        return;
+    }
     let mut first_seen = None;
     for page in 1..=PAGES {
         let Ok(call) = calls::inventory::salons(served.id, page, PAGE) else {
@@ -41,6 +44,12 @@ pub(super) async fn learn(app: &App, served: &Served, location: LocationId, line
         }
         first_seen = first_seen.or(first);
     }
+}
+
+/// The list tells the number of a country, and the dictionary of countries the rest.
+pub(super) async fn learn_country(app: &App, served: &Served, line: &mut Line<'_>) -> Result<(), Failure> {
+    let _learning = served.learning.lock().await;
+    dictionaries::learn_countries(app, served, line).await
 }
 
 /// Dates of payments are local and carry no offset (contract 5).

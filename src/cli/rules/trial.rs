@@ -58,6 +58,9 @@ struct World {
     /// Until when is paid.
     #[arg(long, value_name = "TIME")]
     paid_until: Option<DateTime<Utc>>,
+    /// Country of the location, such as DE; an empty one is not known.
+    #[arg(long, value_name = "CODE")]
+    country: Option<String>,
     /// The marketplace's number of the country.
     #[arg(long, value_name = "NUMBER")]
     country_id: Option<i64>,
@@ -219,6 +222,7 @@ impl World {
         let location = &mut sample.location;
         location.country_id = self.country_id.or(location.country_id);
         for (given, known_so_far) in [
+            (&self.country, &mut location.country),
             (&self.email, &mut location.email),
             (&self.title, &mut location.title),
             (&self.timezone, &mut location.timezone_name),

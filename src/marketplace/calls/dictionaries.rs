@@ -1,62 +1,17 @@
 use serde_json::Value;
 
 use crate::{
-    domain::ids::LocationId,
+    domain::{
+        dictionary::{BusinessType, City, Country},
+        ids::LocationId,
+    },
     marketplace::{
         call::{Base, Call, CallName},
         lenient::Fields,
     },
 };
 
-/// A country (contract 6.4).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Country {
-    /// Number.
-    pub id: i64,
-    /// Short name.
-    pub title: Option<String>,
-    /// Two letters, capital.
-    pub iso_code: Option<String>,
-    /// Calling code, digits.
-    pub phone_code: Option<String>,
-    /// Sign of its currency.
-    pub currency: Option<String>,
-    /// Whether it is in the European Union.
-    pub is_eu: Option<bool>,
-}
-
-/// A city (contract 6.4).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct City {
-    /// Number.
-    pub id: i64,
-    /// Number of its country.
-    pub country_id: Option<i64>,
-    /// Name.
-    pub title: Option<String>,
-}
-
-/// A group of kinds of business (contract 6.4).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BusinessGroup {
-    /// Number.
-    pub id: i64,
-    /// Name.
-    pub title: Option<String>,
-    /// What is in it.
-    pub types: Vec<BusinessType>,
-}
-
-/// A kind of business.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BusinessType {
-    /// Number.
-    pub id: i64,
-    /// Name.
-    pub title: Option<String>,
-}
-
-/// All countries. They change rarely: keep them for a day.
+/// All countries (contract 6.4). They change rarely: keep them for a day.
 pub fn countries() -> Call<Vec<Country>> {
     Call::get(CallName::Countries, Base::Api, "countries".to_owned(), |data| {
         listed(data, country)
@@ -78,10 +33,12 @@ pub fn cities(country_id: Option<i64>, location_id: Option<LocationId>) -> Call<
     call
 }
 
-/// Kinds of business, in their groups. They change rarely: keep them for a day.
-pub fn business_groups() -> Call<Vec<BusinessGroup>> {
+/// Kinds of business, group by group. They change rarely: keep them for a day.
+pub fn business_groups() -> Call<Vec<BusinessType>> {
     let path = "references/business_groups_with_types".to_owned();
-    Call::get(CallName::BusinessGroups, Base::Api, path, |data| listed(data, group))
+    Call::get(CallName::BusinessGroups, Base::Api, path, |data| {
+        Ok(listed(data, group)?.into_iter().flatten().collect())
+    })
 }
 
 /// What has no number nobody can refer to, so it is left out. No list at all is no dictionary.
@@ -111,16 +68,16 @@ fn city(fields: Fields<'_>) -> Option<City> {
     })
 }
 
-fn group(fields: Fields<'_>) -> Option<BusinessGroup> {
+fn group(fields: Fields<'_>) -> Option<Vec<BusinessType>> {
+    let group_id = fields.integer("id")?;
+    let group_title = fields.text("title");
     let kind = |value: &Value| {
         Some(BusinessType {
             id: Fields::of(value).integer("id")?,
             title: Fields::of(value).text("title"),
+            group_id,
+            group_title: group_title.clone(),
         })
     };
-    Some(BusinessGroup {
-        id: fields.integer("id")?,
-        title: fields.text("title"),
-        types: fields.list("types").iter().filter_map(kind).collect(),
-    })
+    Some(fields.list("types").iter().filter_map(kind).collect())
 }

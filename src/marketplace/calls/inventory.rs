@@ -61,7 +61,8 @@ fn location(value: &Value) -> Option<Location> {
         phone: fields.text("phone"),
         address: fields.text("address"),
         country_id: fields.integer("country_id"),
-        country: fields.text("country"),
+        country: None,
+        country_name: fields.text("country"),
         city_id: fields.integer("city_id"),
         city: fields.text("city"),
         // `timezone`, the offset in hours, is wrong for half of the year and is not read.

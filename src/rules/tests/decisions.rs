@@ -129,6 +129,7 @@ fn conditions_answer_or_say_why_not() {
     let judged = |when: &str| frozen.judged(&one(&format!("on = \"installation.frozen\"\nwhen = '{when}'")));
     for holds in [
         "location.country_id == 7",
+        "location.country in [\"GE\", \"AM\"] && !has(location.country_name)",
         "location[\"country_id\"] in [1, 7]",
         "installation.trial_ends_at - now < duration(\"72h\")",
         "!has(location.email) && has(location.title)",

@@ -88,6 +88,7 @@ impl World {
             },
             location: Location {
                 title: Some("Salon \"<b>\"".to_owned()),
+                country: Some("GE".to_owned()),
                 country_id: Some(7),
                 email: Some(" ".to_owned()),
                 timezone_name: Some("Asia/Tbilisi".to_owned()),

@@ -187,7 +187,10 @@ pub async fn show(pool: &PgPool, application: i64, location: i64) -> sqlx::Resul
         .find(|item| item.location_id == location);
     let Some(installation) = found else { return Ok(None) };
     let data = sqlx::query_scalar!(
-        "select data from locations where application_id = $1 and location_id = $2",
+        r#"select l.data || jsonb_build_object('country', c.iso_code, 'country_name', l.data->'country') as "data!"
+           from locations l left join countries c
+               on c.application_id = l.application_id and c.country_id = (l.data->>'country_id')::bigint
+           where l.application_id = $1 and l.location_id = $2"#,
         application,
         location
     )

@@ -253,7 +253,9 @@ async fn connected(
     // Rules about the activation may ask for the country or write to the place's address, so the place
     // is learnt first; then its dates are read again with the right time zone.
     let known = installations::location(&app.pool, job.place).await?.is_some();
-    if !known {
+    if known {
+        location::learn_country(app, served, line).await?;
+    } else {
         location::learn(app, served, job.place.location_id, line).await;
     }
     let seen = match known {

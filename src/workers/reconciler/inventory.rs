@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     app::{
-        App,
+        App, dictionaries,
         line::{Failure, Line},
         served::Served,
     },
@@ -29,7 +29,7 @@ pub(super) async fn read(app: &App, served: &Served, round: Round) -> Result<(),
     installations::save_locations(&mut *tx, served.id, &locations).await?;
     reconciliations::note_list(&mut tx, served.id, &ids, round.begun_at).await?;
     tx.commit().await?;
-    Ok(())
+    dictionaries::learn_countries(app, served, &mut line).await
 }
 
 /// Reads all pages.

@@ -7,6 +7,7 @@ mod claims;
 mod connecting;
 mod convergence;
 pub(crate) mod crash;
+mod dictionaries;
 mod doors;
 mod gate;
 mod handover;
