@@ -7,6 +7,8 @@ pub mod backtest;
 pub mod circuit;
 /// Countries, cities and kinds of business.
 pub mod dictionaries;
+/// Our webhook addresses at a location.
+pub mod hooks;
 /// Requests to the marketplace, each with its turn in the shared budget.
 pub mod line;
 /// The rules in use, and how others take their place.

@@ -14,7 +14,7 @@ use crate::{
     config::{self, Account, Application, Config, Problems, value::Secret},
     domain::{
         ids::{ApplicationId, LocationId, Place},
-        signature::{application_hook_key, hook_key},
+        signature::{application_hook_key, calls_key, hook_key},
         span,
     },
     marketplace::client::{Client, Endpoint},
@@ -77,6 +77,11 @@ pub fn hook_url(public_url: &str, hook_secret: &str, place: Place) -> String {
 /// The one webhook address of a non-public application.
 pub fn application_hook_url(public_url: &str, hook_secret: &str, id: ApplicationId) -> String {
     format!("{public_url}/apps/{id}/hooks/{}", application_hook_key(hook_secret, id))
+}
+
+/// The address where a telephony system of an application tells of calls.
+pub fn calls_url(public_url: &str, hook_secret: &str, id: ApplicationId, name: &str) -> String {
+    format!("{public_url}/apps/{id}/calls/{}", calls_key(hook_secret, id, name))
 }
 
 /// The rules of each application.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::{
-    domain::event::Fact,
+    domain::event::{Fact, Source},
     rules::{EventView, Subject},
     store::inbox::Waiting,
 };
@@ -23,7 +23,7 @@ pub fn view(event: &Waiting) -> EventView {
         Some(_) => Subject::Status,
         None => Subject::Entity {
             resource_id: event.resource_id,
-            data: event.body.as_deref().and_then(data),
+            data: event.body.as_deref().and_then(|body| data(body, event.source)),
             digest: event.digest.as_deref().map(hex::encode).unwrap_or_default(),
         },
     };
@@ -36,14 +36,18 @@ pub fn view(event: &Waiting) -> EventView {
     }
 }
 
-/// The `data` of an entity event. Bodies with broken Unicode are read as well as they can be.
-fn data(body: &[u8]) -> Option<Value> {
+/// The `data` of an entity event; what a telephony system tells is nothing else. Bodies with broken Unicode are read as
+/// well as they can be.
+fn data(body: &[u8], source: Source) -> Option<Value> {
     let text = String::from_utf8_lossy(body);
     let whole: Option<Value> = serde_json::from_str(&text).ok().or_else(|| {
         let readable = lone_surrogates_replaced(&text);
         serde_json::from_str(&readable).ok()
     });
-    whole.and_then(|mut whole| whole.get_mut("data").map(Value::take))
+    match source {
+        Source::Telephony => whole,
+        _ => whole.and_then(|mut whole| whole.get_mut("data").map(Value::take)),
+    }
 }
 
 /// Replaces escaped surrogates, which JSON cannot hold alone; pairs are lost with them.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     brand::Brand,
+    telephony::Telephony,
     value::{self, Secret, seconds},
 };
 use crate::domain::ids::ApplicationId;
@@ -87,6 +88,9 @@ pub struct Application {
     pub accept_unverified: bool,
     /// Where the owner goes on after connecting; `{location_id}` is filled in.
     pub continue_url: Option<String>,
+    /// Telephony systems that tell of calls.
+    #[serde(default)]
+    pub telephony: Vec<Telephony>,
 }
 
 /// Who activates a connection.

@@ -10,6 +10,7 @@ mod place;
 mod secrets;
 mod sections;
 mod source;
+mod telephony;
 mod validate;
 /// Durations, addresses and secrets as they are written in the file.
 pub mod value;
@@ -26,6 +27,7 @@ pub use self::{
         ActivationClocks, Database, Intake, Jobs, Log, LogFormat, Operator, Reconcile, Retention, Security, Server,
         Smtp, SmtpTls, Spool,
     },
+    telephony::Telephony,
 };
 use crate::domain::ids::ApplicationId;
 
@@ -140,6 +142,7 @@ impl Config {
         let mut notes = Notes::new(&places);
         secrets::fill_in(&mut self, &mut notes);
         validate::check(&self, &mut notes);
+        telephony::check(&self, &mut notes);
         notes.into_result()?;
         Ok(self)
     }

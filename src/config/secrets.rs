@@ -36,6 +36,11 @@ pub(super) fn fill_in(config: &mut Config, notes: &mut Notes<'_>) {
     for (index, application) in config.applications.iter_mut().enumerate() {
         let (value, file) = (&mut application.user_token, application.user_token_file.as_deref());
         filler.fill(&format!("application.{index}"), "user_token", value, file);
+        for (system, telephony) in application.telephony.iter_mut().enumerate() {
+            let (value, file) = (&mut telephony.crm_token, telephony.crm_token_file.as_deref());
+            let section = format!("application.{index}.telephony.{system}");
+            filler.fill(&section, "crm_token", value, file);
+        }
     }
 }
 

@@ -253,6 +253,8 @@ pub struct Reconcile {
     #[serde(with = "value::duration")]
     #[schemars(with = "value::DurationText")]
     pub hooks_interval: Duration,
+    /// Whether our address is put back where it is missing, when that changes nothing for other applications.
+    pub repair_hooks: bool,
 }
 
 impl Default for Reconcile {
@@ -262,6 +264,7 @@ impl Default for Reconcile {
             interval: minutes(10),
             share: 0.3,
             hooks_interval: days(1),
+            repair_hooks: false,
         }
     }
 }

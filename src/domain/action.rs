@@ -1,5 +1,8 @@
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+
+use super::ids::EventId;
 
 /// What a job does. The texts of a rule's actions are templates; they are rendered when the job
 /// runs, so that a step can use the results of earlier ones.
@@ -20,6 +23,23 @@ pub enum Action {
         /// The payment a callback reported, which the status must confirm.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expect_payment: Option<ExpectedPayment>,
+    },
+    /// Put our address back into the webhook settings of a location, without taking anything from others. Result:
+    /// `repaired`, `addresses`.
+    RepairHooks {
+        /// Also when the addresses of other applications would get something else than before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
+    },
+    /// Tell the marketplace that a phone rings, for an event of a telephony system.
+    AnnounceCall {
+        /// Which event. The numbers of callers stay in it.
+        call: EventAt,
+    },
+    /// Tell the marketplace of a call that is over, likewise.
+    LogCall {
+        /// Which event.
+        call: EventAt,
     },
     /// Set the discount of a location for payments through the platform.
     SetDiscount {
@@ -66,6 +86,15 @@ pub enum Action {
     },
 }
 
+/// Where an event is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventAt {
+    /// Its number.
+    pub id: EventId,
+    /// When it was received: events are filed by day.
+    pub received_at: DateTime<Utc>,
+}
+
 /// How long a payment pays for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -86,9 +115,12 @@ pub struct ExpectedPayment {
 }
 
 /// The names of [`Action`], for filters and metrics.
-pub const ACTION_NAMES: [&str; 8] = [
+pub const ACTION_NAMES: [&str; 11] = [
     "activate",
     "read_status",
+    "repair_hooks",
+    "announce_call",
+    "log_call",
     "set_discount",
     "create_payment_link",
     "report_payment",
@@ -107,6 +139,9 @@ impl Action {
         match self {
             Self::Activate { .. } => "activate",
             Self::ReadStatus { .. } => "read_status",
+            Self::RepairHooks { .. } => "repair_hooks",
+            Self::AnnounceCall { .. } => "announce_call",
+            Self::LogCall { .. } => "log_call",
             Self::SetDiscount { .. } => "set_discount",
             Self::CreatePaymentLink { .. } => "create_payment_link",
             Self::ReportPayment { .. } => "report_payment",
@@ -121,6 +156,9 @@ impl Action {
         match self {
             Self::Activate { .. } => Priority::Activation,
             Self::ReadStatus { .. }
+            | Self::RepairHooks { .. }
+            | Self::AnnounceCall { .. }
+            | Self::LogCall { .. }
             | Self::SetDiscount { .. }
             | Self::CreatePaymentLink { .. }
             | Self::ReportPayment { .. }
@@ -136,12 +174,13 @@ impl Action {
     pub fn requests(&self) -> u32 {
         match self {
             Self::SendWebhook { .. } | Self::SendEmail { .. } => 0,
-            Self::ReadStatus { .. } | Self::SetDiscount { .. } => 1,
+            Self::ReadStatus { .. } | Self::SetDiscount { .. } | Self::AnnounceCall { .. } | Self::LogCall { .. } => 1,
             // Without an option the tariffs are read first.
             Self::CreatePaymentLink { tariff_option_id, .. } => 1 + u32::from(tariff_option_id.is_none()),
             // The status tells what is paid for already.
             Self::ReportPayment { .. } | Self::RefundPayment { .. } => 2,
-            Self::Activate { .. } => 3,
+            // Read, write, read again.
+            Self::Activate { .. } | Self::RepairHooks { .. } => 3,
         }
     }
 }

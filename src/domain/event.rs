@@ -45,8 +45,8 @@ pub enum Kind {
     Unknown,
 }
 
-/// The resources the contract names (6.2), in our words.
-pub const RESOURCES: [&str; 15] = [
+/// The resources the contract names (6.2), in our words, and the calls of telephony systems.
+pub const RESOURCES: [&str; 16] = [
     "location",
     "staff",
     "service",
@@ -62,10 +62,22 @@ pub const RESOURCES: [&str; 15] = [
     "finances_operation",
     "schedule",
     "loyalty_card",
+    CALL,
 ];
+
+/// A telephone call: the one resource that the marketplace does not tell us of.
+pub const CALL: &str = "call";
+
+/// What happens to a call.
+pub const CALL_CHANGES: [&str; 2] = ["ringing", "ended"];
 
 /// The changes the contract names (7.3), in our words.
 pub const CHANGES: [&str; 3] = ["created", "updated", "deleted"];
+
+/// The changes that are known of a resource.
+pub fn changes_of(resource: &str) -> &'static [&'static str] {
+    if resource == CALL { &CALL_CHANGES } else { &CHANGES }
+}
 
 impl Kind {
     /// The kinds that are no entity's.
@@ -106,7 +118,7 @@ impl Kind {
     pub fn label(&self) -> String {
         match self {
             Self::Entity { resource, change }
-                if !RESOURCES.contains(&resource.as_str()) || !CHANGES.contains(&change.as_str()) =>
+                if !RESOURCES.contains(&resource.as_str()) || !changes_of(resource).contains(&change.as_str()) =>
             {
                 "other".to_owned()
             }
@@ -213,6 +225,8 @@ words! {
         Status = "status",
         /// The comparison with the marketplace.
         Reconciliation = "reconciliation",
+        /// A telephony system.
+        Telephony = "telephony",
         /// The scheduler.
         Timer = "timer",
         /// A person, by the API or the terminal.

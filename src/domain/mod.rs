@@ -21,6 +21,8 @@ pub mod location;
 pub mod moment;
 /// Payments and the periods they cover.
 pub mod payment;
+/// Telephone calls, as a telephony system tells of them.
+pub mod phone_call;
 /// How a webhook address proves that it was made for us.
 pub mod signature;
 /// Durations as people write them.

@@ -57,6 +57,12 @@ pub fn application_hook_key(hook_secret: &str, application_id: ApplicationId) ->
     key_over(hook_secret, &format!("bellhop-hook:v1:{application_id}:*"))
 }
 
+/// The unguessable part of the address where a telephony system tells of calls:
+/// `base64url(HMAC-SHA256(hook_secret, "bellhop-calls:v1:<application>:<name>"))` without padding. Stable for ever too.
+pub fn calls_key(hook_secret: &str, application_id: ApplicationId, name: &str) -> String {
+    key_over(hook_secret, &format!("bellhop-calls:v1:{application_id}:{name}"))
+}
+
 fn key_over(hook_secret: &str, text: &str) -> String {
     URL_SAFE_NO_PAD.encode(hmac_sha256(hook_secret.as_bytes(), text.as_bytes()))
 }
@@ -131,6 +137,7 @@ mod tests {
             hook_key("a secret for tests", place),
             application_hook_key("a secret for tests", ApplicationId(18289))
         );
+        insta::assert_snapshot!(calls_key("a secret for tests", ApplicationId(18289), "reception"), @"");
         insta::assert_snapshot!(hook_key("a secret for tests", place), @"7uF8bpf3A_qIXxn7SaqTZL-xr88UqWFJ4GKvXH8GqgE");
     }
 

@@ -107,6 +107,11 @@ impl CallName {
         }
     }
 
+    /// Whether the answer holds webhook addresses, also of others.
+    pub fn tells_addresses(self) -> bool {
+        matches!(self, Self::HookSettings | Self::ReplaceHooks)
+    }
+
     /// Whether the call leaves something behind at the marketplace, so that a lost answer leaves a
     /// question open. A payment link is a text; making one twice harms nobody.
     pub fn changes_state(self) -> bool {

@@ -8,7 +8,7 @@ use super::{
     vocabulary::{ACTIONS, Key, Need, RULE, STEP, Sort, Verb},
 };
 use crate::domain::{
-    event::{CHANGES, RESOURCES},
+    event::{CALL, CALL_CHANGES, CHANGES, RESOURCES},
     span,
 };
 
@@ -78,8 +78,14 @@ fn value(sort: &Sort) -> Value {
         Sort::Word(words) => json!({"type": "string", "enum": words()}),
         Sort::Trigger => {
             let either = |words: &[&str]| format!("({}|\\*)", words.join("|"));
-            let entity = format!("^{}\\.{}$", either(&RESOURCES), either(&CHANGES));
-            json!({"anyOf": [{"enum": Trigger::names()}, {"type": "string", "pattern": entity}]})
+            let told: Vec<&str> = RESOURCES.into_iter().filter(|resource| *resource != CALL).collect();
+            let entity = format!("^{}\\.{}$", either(&told), either(&CHANGES));
+            let call = format!("^{CALL}\\.{}$", either(&CALL_CHANGES));
+            json!({"anyOf": [
+                {"enum": Trigger::names()},
+                {"type": "string", "pattern": entity},
+                {"type": "string", "pattern": call},
+            ]})
         }
         Sort::Duration => json!({"type": "string", "pattern": span::PATTERN}),
         Sort::Percent => json!({"type": "number", "minimum": 0, "maximum": 100}),

@@ -56,6 +56,9 @@ pub(super) fn result_fields(action: &Action) -> &'static [&'static str] {
         Action::RefundPayment { .. } => &["payment_id"],
         Action::Activate { .. }
         | Action::ReadStatus { .. }
+        | Action::RepairHooks { .. }
+        | Action::AnnounceCall { .. }
+        | Action::LogCall { .. }
         | Action::SetDiscount { .. }
         | Action::SendWebhook { .. }
         | Action::SendEmail { .. } => &[],

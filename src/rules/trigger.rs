@@ -5,7 +5,7 @@ use super::{
     table::shorten,
 };
 use crate::domain::{
-    event::{CHANGES, Kind, RESOURCES},
+    event::{CALL_CHANGES, CHANGES, Kind, RESOURCES, changes_of},
     moment::Moment,
     span,
 };
@@ -213,9 +213,13 @@ fn parse_entity(text: &str) -> Result<Trigger, (String, String)> {
         Some((_, ours)) => Some(*ours),
         None => nearest(word, valid),
     };
-    match (Word::parse(resource, &RESOURCES), Word::parse(change, &CHANGES)) {
+    let change_word = match RESOURCES.contains(&resource) || resource == "*" {
+        true => Word::parse(change, changes_of(resource)),
+        false => Word::parse(change, &CHANGES).or_else(|| Word::parse(change, &CALL_CHANGES)),
+    };
+    match (Word::parse(resource, &RESOURCES), change_word) {
         (Some(resource), Some(change)) => Ok(Trigger::Entity { resource, change }),
-        (Some(_), None) => refuse(match ours(change, &CHANGES) {
+        (Some(_), None) => refuse(match ours(change, changes_of(resource)) {
             Some(near) => format!("did you mean `{resource}.{near}`?"),
             None => format!("write `{resource}.*` with a condition on `event.change`"),
         }),

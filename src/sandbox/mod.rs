@@ -106,6 +106,7 @@ pub use redirect::{Owner, Shape};
 pub use sender::{Attempt, Class, Sent, SentOutcome};
 pub use truth::{LinkTruth, LocationTruth, Truth};
 pub use verbs::Place;
+pub use voip_api::{PhoneCall, PhoneRing};
 
 use state::State;
 

@@ -14,7 +14,7 @@ use super::locations::Location;
 use super::mailbox::Mail;
 use super::options::{Application, Brand, Options, Terms};
 use super::sender::{Outgoing, Sent};
-use super::voip_api::PhoneCall;
+use super::voip_api::{PhoneCall, PhoneRing};
 
 /// How many lines each of the logs keeps.
 const LOG_LIMIT: usize = 20_000;
@@ -38,6 +38,7 @@ pub(super) struct State {
     pub(super) lost_hooks: BTreeMap<i64, Vec<Hook>>,
     pub(super) phone_lines: BTreeMap<String, bool>,
     pub(super) phone_calls: Vec<PhoneCall>,
+    pub(super) phone_rings: Vec<PhoneRing>,
     pub(super) next_payment_id: i64,
     pub(super) faults: Faults,
     pub(super) windows: Windows,
@@ -69,6 +70,7 @@ impl State {
             lost_hooks: BTreeMap::new(),
             phone_lines: BTreeMap::new(),
             phone_calls: Vec::new(),
+            phone_rings: Vec::new(),
             next_payment_id: 1001,
             faults: Faults::default(),
             windows: Windows::new(options.limits),

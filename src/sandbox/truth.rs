@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::hooks::Hook;
 use super::links::{Link, Origin, Status};
 use super::state::State;
+use super::voip_api::{PhoneCall, PhoneRing};
 
 /// What is true, in a stable order.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +19,10 @@ pub struct Truth {
     pub locations: Vec<LocationTruth>,
     /// Telephone lines, enabled or not; tokens masked.
     pub phone_lines: Vec<bool>,
+    /// Calls that were told of when they were over.
+    pub phone_calls: Vec<PhoneCall>,
+    /// Calls that were told of while the phone rang.
+    pub phone_rings: Vec<PhoneRing>,
 }
 
 /// One application at one location.
@@ -68,6 +73,8 @@ impl State {
                 })
                 .collect(),
             phone_lines: self.phone_lines.values().copied().collect(),
+            phone_calls: self.phone_calls.clone(),
+            phone_rings: self.phone_rings.clone(),
         }
     }
 

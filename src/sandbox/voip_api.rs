@@ -1,6 +1,7 @@
 //! V1 and V2: telephony (contract 6.3).
 
 use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::ask::{Ask, Check};
@@ -9,15 +10,39 @@ use super::links::Status;
 use super::state::State;
 
 /// A call of the history.
-#[derive(Debug, Clone)]
-pub(super) struct PhoneCall {
-    id: i64,
-    phone: String,
-    link: String,
-    duration: f64,
-    status: String,
-    kind: String,
-    pub(super) call_date: DateTime<Utc>,
+#[derive(Debug, Clone, Serialize)]
+pub struct PhoneCall {
+    /// Number.
+    pub id: i64,
+    /// The caller.
+    pub phone: String,
+    /// The number that was called.
+    pub diversion: String,
+    /// Who was meant, if anybody was named.
+    pub user: Option<String>,
+    /// Its name in the telephony system; empty when none was given.
+    pub call_id: String,
+    /// Address of a recording; may be empty.
+    pub link: String,
+    /// In seconds.
+    pub duration: f64,
+    /// How it ended.
+    pub status: String,
+    /// Who called whom.
+    pub kind: String,
+    /// When it began.
+    pub call_date: DateTime<Utc>,
+}
+
+/// A phone that rang: what the cabinet shows to the administrator.
+#[derive(Debug, Clone, Serialize)]
+pub struct PhoneRing {
+    /// The caller.
+    pub phone: String,
+    /// The number that was called.
+    pub diversion: String,
+    /// Who is meant, if anybody was named.
+    pub user: Option<String>,
 }
 
 /// V1: four commands at one address, told apart by `command` and `type`.
@@ -37,13 +62,18 @@ pub(super) fn command(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
         ("event" | "history", _) => {
             let mut check = Check::new(ask);
             let phone = check.text("phone").to_owned();
-            check.text("diversion");
+            let diversion = check.text("diversion").to_owned();
             check.done(state.brand)?;
+            let user = ask.field("user").and_then(Value::as_str).map(str::to_owned);
+            let ring = PhoneRing { phone, diversion, user };
             // After `disable`, calls are accepted and forgotten.
             let enabled = state.phone_lines.get(&line).copied().unwrap_or(false);
             if command == "history" && enabled {
-                let call = history(state, ask, phone, kind);
+                let call = history(state, ask, ring, kind);
                 state.phone_calls.push(call);
+            } else if enabled && kind == "incoming" {
+                // Of phones that ring only incoming calls are shown.
+                state.phone_rings.push(ring);
             }
         }
         _ => {
@@ -55,12 +85,15 @@ pub(super) fn command(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
     Ok(Answer::with(202, true, Value::Null, json!({"message": "Accepted"})))
 }
 
-fn history(state: &State, ask: &Ask, phone: String, kind: String) -> PhoneCall {
+fn history(state: &State, ask: &Ask, ring: PhoneRing, kind: String) -> PhoneCall {
     let text = |name: &str| ask.field(name).and_then(Value::as_str).unwrap_or("").to_owned();
     let date = DateTime::parse_from_rfc3339(&text("date"));
     PhoneCall {
         id: 8_900_001 + i64::try_from(state.phone_calls.len()).unwrap_or(0),
-        phone,
+        phone: ring.phone,
+        diversion: ring.diversion,
+        user: ring.user,
+        call_id: text("call_id"),
         link: text("link"),
         duration: ask.field("duration").and_then(Value::as_f64).unwrap_or(0.0),
         status: match text("status") {
@@ -104,6 +137,10 @@ pub(super) fn calls(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
     let zone = state.locations.get(&salon).map_or(chrono_tz::UTC, |place| place.zone());
     let (types, statuses) = (wanted(ask, "types"), wanted(ask, "statuses"));
     let phone = text("phone");
+    // The reference names neither the first page nor the default size: from 1, and all.
+    let number = |name: &str| text(name).and_then(|number| number.parse::<usize>().ok());
+    let limit = number("limit").unwrap_or(usize::MAX);
+    let skip = number("page").unwrap_or(1).saturating_sub(1).saturating_mul(limit);
     let found: Vec<Value> = state
         .phone_calls
         .iter()
@@ -111,6 +148,8 @@ pub(super) fn calls(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
         .filter(|call| types.is_empty() || types.contains(&call.kind))
         .filter(|call| statuses.is_empty() || statuses.contains(&call.status))
         .filter(|call| phone.as_ref().is_none_or(|phone| *phone == call.phone))
+        .skip(skip)
+        .take(limit)
         .map(|call| {
             json!({
                 "id": call.id,

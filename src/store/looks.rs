@@ -154,13 +154,14 @@ words! {
     }
 }
 
-/// Notes what the webhook settings of a location said.
+/// Notes what the webhook settings of a location said, also of one that no round has come to yet.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn note_hooks(pool: &PgPool, place: Place, hooks: Hooks) -> sqlx::Result<()> {
     sqlx::query!(
-        "update looks set hooks = $3, hooks_seen_at = now() where application_id = $1 and location_id = $2",
+        "insert into looks (application_id, location_id, hooks, hooks_seen_at) values ($1, $2, $3, now())
+         on conflict (application_id, location_id) do update set hooks = excluded.hooks, hooks_seen_at = now()",
         place.application_id.0,
         place.location_id.0,
         hooks.as_str(),

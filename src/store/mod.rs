@@ -10,6 +10,8 @@ pub mod activations;
 pub mod ageing;
 /// The shared request budget.
 pub mod budget;
+/// Telephone calls.
+pub mod calls;
 /// What numbers of countries, cities and kinds of business stand for.
 pub mod dictionaries;
 /// Taking the personal data of one location away.

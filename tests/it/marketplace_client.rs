@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use bellhop::{
     config::brand::Brand,
-    domain::ids::{ApplicationId, LocationId, Place},
+    domain::{
+        ids::{ApplicationId, LocationId, Place},
+        phone_call::Direction,
+    },
     marketplace::{
         call::Call,
         calls::{
@@ -215,7 +218,7 @@ async fn the_calls_of_the_business_api_have_their_paths_and_bodies() {
         addresses: Vec::new(),
         told_apart: true,
     };
-    let merge = hooks::merge::merge(&settings, "https://hooks.example.com/a").expect("room");
+    let merge = hooks::merge::merge(&settings, "https://hooks.example.com/a", &[]).expect("room");
     let message = cabinet::ChatMessage {
         phone: "10000000001".to_owned(),
         name: "Anna".to_owned(),
@@ -229,7 +232,7 @@ async fn the_calls_of_the_business_api_have_their_paths_and_bodies() {
     };
     let ended = telephony::EndedCall {
         call_id: Some("c-1".to_owned()),
-        direction: telephony::Direction::Outgoing,
+        direction: Direction::Outgoing,
         parties: parties.clone(),
         started_at: "2026-06-01T09:05:00+03:00".parse().expect("a date"),
         duration_seconds: 12,
@@ -242,7 +245,7 @@ async fn the_calls_of_the_business_api_have_their_paths_and_bodies() {
         from: day,
         to: day,
         phone: Some("+1".to_owned()),
-        directions: vec![telephony::Direction::Incoming, telephony::Direction::Internal],
+        directions: vec![Direction::Incoming, Direction::Internal],
         statuses: vec!["missed".to_owned()],
         page: Some((1, 50)),
     };
@@ -253,7 +256,7 @@ async fn the_calls_of_the_business_api_have_their_paths_and_bodies() {
         first(request_of(&cabinet::install_frame(PLACE, cabinet::Frame::WaitingList, None).expect("fine")).await),
         first(request_of(&cabinet::toggle_highlight(PLACE, cabinet::Frame::Chat, Some(5), true)).await),
         first(request_of(&telephony::setup(&line, false)).await),
-        first(request_of(&telephony::ringing(&line, telephony::Direction::Incoming, &parties)).await),
+        first(request_of(&telephony::ringing(&line, Direction::Incoming, &parties)).await),
         first(request_of(&telephony::ended(&line, &ended)).await),
         first(request_of(&telephony::calls(&filter, false)).await),
         first(request_of(&telephony::calls(&filter, true)).await),

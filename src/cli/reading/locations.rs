@@ -133,6 +133,7 @@ fn sheet(found: &Detail) -> Sheet {
     sheet.field("generation", Some(item.generation));
     sheet.field("connection", item.connection.as_ref());
     sheet.field("", item.connection_message.as_ref());
+    sheet.field("webhooks", item.hooks.as_ref());
     sheet.field("connected", item.connected_at.map(stamp));
     sheet.field("activated", item.activated_at.map(stamp));
     sheet.field("trial ends", item.trial_ends_at.map(stamp));

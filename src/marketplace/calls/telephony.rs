@@ -3,34 +3,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::{
-    domain::ids::LocationId,
+    domain::{ids::LocationId, phone_call::Direction},
     marketplace::{
         call::{Base, Call, CallName, Lane, nothing},
         lenient::{Fields, WireMoment},
     },
 };
-
-/// Who called whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// A client called.
-    Incoming,
-    /// A client was called.
-    Outgoing,
-    /// Colleagues spoke.
-    Internal,
-}
-
-impl Direction {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Incoming => "incoming",
-            Self::Outgoing => "outgoing",
-            Self::Internal => "internal",
-        }
-    }
-}
 
 /// The two ends of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -68,11 +68,53 @@ impl<'a> NewJob<'a> {
     }
 }
 
+impl<'a> NewJob<'a> {
+    /// The repair of a location's webhook settings; one waiting job is enough.
+    pub fn hooks_repair(place: Place, action: &'a Action) -> Self {
+        Self {
+            lane: HOOKS_LANE,
+            max_attempts: HOOKS_ATTEMPTS,
+            ..Self::look(place, action)
+        }
+    }
+
+    /// What the marketplace is told of a telephone call. Calls that ring do not wait behind those that are over.
+    pub fn call(place: Place, action: &'a Action) -> Self {
+        let (lane, max_attempts) = match action {
+            Action::AnnounceCall { .. } => (RINGING_LANE, RINGING_ATTEMPTS),
+            _ => (CALLS_LANE, CALLS_ATTEMPTS),
+        };
+        Self {
+            lane,
+            max_attempts,
+            ..Self::look(place, action)
+        }
+    }
+}
+
 /// Rules have lanes of their own under their names, which have no dots.
 const ACTIVATION_LANE: &str = "connection.activation";
 
 /// Likewise.
 const STATUS_LANE: &str = "connection.status";
+
+/// Likewise.
+const HOOKS_LANE: &str = "connection.hooks";
+
+/// Likewise.
+const RINGING_LANE: &str = "telephony.ringing";
+
+/// Likewise.
+const CALLS_LANE: &str = "telephony.calls";
+
+/// Starts of a repair. The next look finds what it could not mend.
+const HOOKS_ATTEMPTS: i32 = 6;
+
+/// Starts of an announcement, which soon comes too late anyway.
+const RINGING_ATTEMPTS: i32 = 12;
+
+/// Starts of a report of a call that is over: an hour apart after the first ten, so for three days.
+const CALLS_ATTEMPTS: i32 = 84;
 
 /// Starts of an activation: with the waits between them they outlast its limit of hours.
 const ACTIVATION_ATTEMPTS: i32 = 500;

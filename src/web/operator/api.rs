@@ -37,6 +37,10 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
             "/locations/{application_id}/{location_id}/reconcile",
             web::post().to(reconcile),
         )
+        .route(
+            "/locations/{application_id}/{location_id}/hooks/repair",
+            web::post().to(repair_hooks),
+        )
         .route("/events", web::get().to(events))
         .route("/events/{id}", web::get().to(event))
         .route("/jobs", web::get().to(jobs))
@@ -148,6 +152,34 @@ async fn reconcile(app: web::Data<App>, path: web::Path<(i64, i64)>) -> Result<H
     }
     let action = Action::ReadStatus { expect_payment: None };
     let id = crate::store::jobs::enqueue_alone(&app.pool, &NewJob::look(place, &action)).await?;
+    app.wake.executor.notify_one();
+    Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RepairQuery {
+    #[serde(default)]
+    force: bool,
+}
+
+/// Puts our address back into the webhook settings of a location. With `force=true` also when that changes what other
+/// applications get.
+async fn repair_hooks(
+    app: web::Data<App>,
+    path: web::Path<(i64, i64)>,
+    query: web::Query<RepairQuery>,
+) -> Result<HttpResponse, Problem> {
+    let (application, location) = path.into_inner();
+    let place = Place {
+        application_id: ApplicationId(application),
+        location_id: LocationId(location),
+    };
+    if app.served(place.application_id).is_none() {
+        return Err(unknown_location(application, location));
+    }
+    let action = Action::RepairHooks { force: query.force };
+    let id = crate::store::jobs::enqueue_alone(&app.pool, &NewJob::hooks_repair(place, &action)).await?;
     app.wake.executor.notify_one();
     Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
 }

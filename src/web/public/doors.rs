@@ -12,7 +12,7 @@ use actix_web::{
 use serde_json::{Value, json};
 
 use super::{
-    body::{self, Room, Unread},
+    body::{self, Body, Room, Unread},
     wire::{self, Door, Key},
 };
 use crate::{
@@ -98,21 +98,9 @@ struct Address {
 async fn take(app: &App, address: Address, request: &HttpRequest, body: web::Payload) -> HttpResponse {
     let served = app.served(address.application_id);
     let believed = address.key == Key::Right || served.is_some_and(|served| served.config.accept_unverified);
-    let room: &Room = request
-        .app_data::<web::Data<Room>>()
-        .expect("it is set where the listeners are opened");
-    let body = match body::read(room, request, body, app.config.server.body_limit, !believed).await {
+    let body = match read(app, address.application_id, request, body, believed).await {
         Ok(body) => body,
-        Err(unread) => {
-            let answer = unread_answer(unread);
-            let result = if answer.status().is_client_error() {
-                "refused"
-            } else {
-                "unavailable"
-            };
-            app.intake.count_unread(address.application_id, result);
-            return answer;
-        }
+        Err(answer) => return answer,
     };
     let hook_id = text_of(request, "x-hook-id").filter(|id| !id.trim().is_empty());
     let door = Door {
@@ -129,8 +117,37 @@ async fn take(app: &App, address: Address, request: &HttpRequest, body: web::Pay
     };
     match app.intake.accept(wire::recognise(&door, &body.bytes)).await {
         Ok(_) => HttpResponse::Ok().json(json!({"success": true})),
-        Err(_) => answer(StatusCode::SERVICE_UNAVAILABLE, "not stored; please send it again"),
+        Err(_) => not_stored(),
     }
+}
+
+/// Reads a body, or answers why not. Who is believed has room that strangers cannot take.
+pub(super) async fn read(
+    app: &App,
+    application_id: ApplicationId,
+    request: &HttpRequest,
+    body: web::Payload,
+    believed: bool,
+) -> Result<Body, HttpResponse> {
+    let room: &Room = request
+        .app_data::<web::Data<Room>>()
+        .expect("it is set where the listeners are opened");
+    let body = body::read(room, request, body, app.config.server.body_limit, !believed).await;
+    body.map_err(|unread| {
+        let answer = unread_answer(unread);
+        let result = if answer.status().is_client_error() {
+            "refused"
+        } else {
+            "unavailable"
+        };
+        app.intake.count_unread(application_id, result);
+        answer
+    })
+}
+
+/// The answer when nobody knows whether it is durable.
+pub(super) fn not_stored() -> HttpResponse {
+    answer(StatusCode::SERVICE_UNAVAILABLE, "not stored; please send it again")
 }
 
 fn unread_answer(unread: Unread) -> HttpResponse {
@@ -171,7 +188,7 @@ fn text_of<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
 
 /// Headers that help somebody who looks at an event. `Authorization` is a constant shared by all
 /// receivers (contract 7.3): it proves nothing and is not kept.
-fn kept_headers(request: &HttpRequest) -> Value {
+pub(super) fn kept_headers(request: &HttpRequest) -> Value {
     let kept = ["content-type", "user-agent", "x-hook-id"];
     kept.iter()
         .filter_map(|name| Some(((*name).to_owned(), Value::from(text_of(request, name)?))))

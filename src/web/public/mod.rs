@@ -1,6 +1,7 @@
 //! What the marketplace and the owners' browsers reach.
 
 mod body;
+mod calls;
 mod connect;
 mod doors;
 mod page;
@@ -33,6 +34,12 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
                 .route(web::get().to(doors::probe))
                 .route(web::head().to(doors::probe))
                 .route(web::post().to(doors::application_hooks)),
+        )
+        .service(
+            web::resource("/apps/{application_id}/calls/{key}")
+                .route(web::get().to(doors::probe))
+                .route(web::head().to(doors::probe))
+                .route(web::post().to(calls::take)),
         )
         .route("/apps/{application_id}/connect", web::get().to(connect::open))
         .route("/apps/{application_id}/connect", web::head().to(connect::head))

@@ -2,11 +2,13 @@
 //! from it. The call itself happens between two transactions, never in one.
 
 mod activate;
+mod hooks;
 mod money;
 mod outcome;
 mod rule_step;
 mod settling;
 mod status;
+mod telephony;
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
@@ -243,6 +245,9 @@ async fn attempt(app: &App, job: &Claimed) -> Done {
     let result = match &action {
         Action::Activate { by_hand } => activate::run(app, served, job, &mut line, *by_hand).await,
         Action::ReadStatus { expect_payment } => status::run(app, job, &mut line, expect_payment.as_ref()).await,
+        Action::RepairHooks { force } => hooks::run(app, served, job, &mut line, *force).await,
+        Action::AnnounceCall { call } => telephony::announce(app, served, job, &mut line, *call).await,
+        Action::LogCall { call } => telephony::log(app, served, job, &mut line, *call).await,
         Action::SetDiscount { .. }
         | Action::CreatePaymentLink { .. }
         | Action::ReportPayment { .. }

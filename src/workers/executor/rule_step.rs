@@ -85,9 +85,11 @@ pub(super) async fn run(
             Ok(payment_id) => return money::run(app, served, job, line, Wish::Refund { payment_id }).await,
             Err(why) => Ok(Outcome::Discard(why)),
         },
-        Action::Activate { .. } | Action::ReadStatus { .. } => {
-            Ok(Outcome::Discard("not an action of rules".to_owned()))
-        }
+        Action::Activate { .. }
+        | Action::ReadStatus { .. }
+        | Action::RepairHooks { .. }
+        | Action::AnnounceCall { .. }
+        | Action::LogCall { .. } => Ok(Outcome::Discard("not an action of rules".to_owned())),
     };
     outcome.map(Done::of)
 }

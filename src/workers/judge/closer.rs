@@ -5,6 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use anyhow::Result;
 use chrono::TimeDelta;
 
+use super::calls;
 use crate::{
     domain::{
         action::{Action, ExpectedPayment, Priority},
@@ -72,6 +73,7 @@ pub(super) async fn look_closer(
                 activations::open(tx, event.place).await?;
             }
         }
+        None if event.source == Source::Telephony => return calls::tell_of(tx, event).await,
         _ => return Ok(false),
     }
     Ok(true)

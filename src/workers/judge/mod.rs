@@ -2,6 +2,7 @@
 //! of one transaction are judged in their order, and what most of them need is read and written for
 //! all of them at once. Everything commits together with their leaving the inbox.
 
+mod calls;
 mod closer;
 mod firing;
 
@@ -19,7 +20,7 @@ use self::{closer::look_closer, firing::Wanted};
 use crate::{
     app::{App, rulebook::Rules, served::Served, view::view},
     domain::{
-        event::{Fact, Kind, Ruling, State},
+        event::{Fact, Kind, Ruling, Source, State},
         ids::Place,
         installation::{Change, Installation, Status},
         location::Location,
@@ -134,11 +135,13 @@ impl<'a> Sitting<'a> {
             if is_plain {
                 plain.insert(event.place);
             }
-            if matching(rules, event).next().is_some() {
+            let is_awaited = matching(rules, event).next().is_some();
+            if is_awaited {
                 looked_into.insert(event.place);
-                if is_plain {
-                    with_body.push(event);
-                }
+            }
+            // What follows from a call depends on what was told of it.
+            if is_plain && (is_awaited || event.source == Source::Telephony) {
+                with_body.push(event);
             }
         }
         if !with_body.is_empty() {

@@ -6,11 +6,16 @@ use chrono::Utc;
 use crate::{
     app::{
         App,
+        hooks::Addresses,
         line::{Failure, Line},
-        served::{Served, application_hook_url, hook_url},
+        served::Served,
     },
-    marketplace::{calls, calls::hooks::HookSettings, error::Error},
-    store::looks::{self, Candidate, Hooks},
+    domain::action::Action,
+    marketplace::{calls, error::Error},
+    store::{
+        jobs::{self, NewJob},
+        looks::{self, Candidate, Hooks},
+    },
 };
 
 /// Reads the webhook settings of an active location (W1), now and then.
@@ -29,7 +34,7 @@ pub(super) async fn check(
     }
     let place = candidate.place;
     let hooks = match line.send(&calls::hooks::settings(place.location_id)).await {
-        Ok(settings) => judge(app, candidate, &settings),
+        Ok(settings) => Addresses::of(app, place).stand(&settings),
         Err(Failure::Call(Error::Unauthorized { .. } | Error::Forbidden { .. } | Error::NotFound { .. })) => {
             Hooks::Refused
         }
@@ -41,19 +46,10 @@ pub(super) async fn check(
         tracing::warn!(%place, state = %hooks, "The webhooks of an active location do not come to us");
     }
     looks::note_hooks(&app.pool, place, hooks).await?;
-    Ok(())
-}
-
-fn judge(app: &App, candidate: &Candidate, settings: &HookSettings) -> Hooks {
-    let (url, place) = (&app.config.server.public_url, candidate.place);
-    let serves = |secret: &str| {
-        settings.serves(&hook_url(url, secret, place))
-            || settings.serves(&application_hook_url(url, secret, place.application_id))
-    };
-    let mut secrets = app.hook_secrets();
-    match secrets.next().is_some_and(serves) {
-        true => Hooks::Registered,
-        false if secrets.any(serves) => Hooks::Former,
-        false => Hooks::Missing,
+    if app.config.reconcile.repair_hooks && matches!(hooks, Hooks::Missing | Hooks::Former) {
+        let repair = Action::RepairHooks { force: false };
+        jobs::enqueue_if_idle(&app.pool, &NewJob::hooks_repair(place, &repair)).await?;
+        app.wake.executor.notify_one();
     }
+    Ok(())
 }

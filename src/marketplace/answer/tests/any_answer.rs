@@ -41,7 +41,7 @@ fn judge_everywhere(status: u16, body: &[u8]) {
     );
     check(&hooks::settings(PLACE.location_id), status, body);
     if let Ok(settings) = judge_bytes(&hooks::settings(PLACE.location_id), status, None, body) {
-        let _ = hooks::merge::merge(&settings, "https://hooks.example.com/").map(|merge| merge.verify(&settings));
+        let _ = hooks::merge::merge(&settings, "https://hooks.example.com/", &[]).map(|merge| merge.verify(&settings));
     }
     check(&phone_calls(), status, body);
     check(&dictionaries::countries(), status, body);

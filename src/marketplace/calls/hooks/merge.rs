@@ -4,27 +4,21 @@
 //! resources to every address. So everything that is there is kept, what each address gets is not taken
 //! away, and a merge says which addresses of others would get something else than before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::{HookAddress, HookSettings, RESOURCE_FLAGS};
 use crate::marketplace::calls::MAX_HOOKS;
-
-/// Where our address stands at a location.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
-    /// It is there and on.
-    Present,
-    /// It is there, and nothing is sent to it.
-    SwitchedOff,
-    /// It is not there.
-    Missing,
-}
 
 /// What to write so that our address is served and nobody loses anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merge {
     /// All addresses: those that were there, in their order, and ours.
     pub urls: Vec<String>,
+    /// Addresses of ours that go.
+    pub removed: Vec<String>,
     /// What every address will get, by resource in our words.
     pub resources: BTreeMap<String, bool>,
     /// Whether events that their receivers caused themselves are sent too; `None` where the server does
@@ -52,38 +46,23 @@ pub enum MergeError {
     Full(usize),
 }
 
-/// Where an address of ours stands; `ours` are all that lead here, while two secrets are in use.
-pub fn presence(settings: &HookSettings, ours: &[String]) -> Presence {
-    let mut there = ours
-        .iter()
-        .filter(|url| settings.addresses.iter().any(|address| address.url == **url))
-        .peekable();
-    if there.peek().is_none() {
-        Presence::Missing
-    } else if there.any(|url| settings.serves(url)) {
-        Presence::Present
-    } else {
-        Presence::SwitchedOff
-    }
-}
-
-/// What to write so that `ours` is served like after an activation.
+/// What to write so that `ours` is served like after an activation. `former` are addresses of ours that it replaces.
 ///
 /// # Errors
 /// When the location has no room for one more address.
-pub fn merge(settings: &HookSettings, ours: &str) -> Result<Merge, MergeError> {
-    let others: Vec<&HookAddress> = settings
+pub fn merge(settings: &HookSettings, ours: &str, former: &[String]) -> Result<Merge, MergeError> {
+    let (removed, kept): (Vec<&HookAddress>, Vec<&HookAddress>) = settings
         .addresses
         .iter()
-        .filter(|address| address.url != ours)
-        .collect();
-    let mut urls: Vec<String> = settings.addresses.iter().map(|address| address.url.clone()).collect();
+        .partition(|address| former.contains(&address.url));
+    let mut urls: Vec<String> = kept.iter().map(|address| address.url.clone()).collect();
     if !urls.iter().any(|url| url == ours) {
         urls.push(ours.to_owned());
     }
     if urls.len() > MAX_HOOKS {
         return Err(MergeError::Full(settings.addresses.len()));
     }
+    let others = kept.iter().filter(|address| address.url != ours);
     // Nobody loses what it gets, and we get what an activation gives (contract 6.2: all but loyalty cards).
     let mut resources: BTreeMap<String, bool> = RESOURCE_FLAGS
         .iter()
@@ -105,7 +84,6 @@ pub fn merge(settings: &HookSettings, ours: &str) -> Result<Merge, MergeError> {
         told.iter().copied().reduce(|any, one| any || one)
     };
     let disturbed = others
-        .iter()
         .filter_map(|address| {
             let how = changes(address, settings, &resources, self_sending);
             (!how.is_empty()).then(|| Disturbance {
@@ -116,6 +94,7 @@ pub fn merge(settings: &HookSettings, ours: &str) -> Result<Merge, MergeError> {
         .collect();
     Ok(Merge {
         urls,
+        removed: removed.into_iter().map(|address| address.url.clone()).collect(),
         resources,
         self_sending,
         disturbed,
@@ -151,6 +130,18 @@ fn changes(
     how.join("; ")
 }
 
+/// An address as people may see it: the path may hold a key.
+pub fn outline(url: &str) -> String {
+    let host = url::Url::parse(url).ok().map(|url| url.origin().ascii_serialization());
+    format!("{}/…", host.unwrap_or_else(|| "an address that is none".to_owned()))
+}
+
+impl fmt::Display for Disturbance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", outline(&self.url), self.how)
+    }
+}
+
 impl Merge {
     /// Compares what the marketplace has after the writing with what should be there.
     ///
@@ -162,11 +153,13 @@ impl Merge {
             .urls
             .iter()
             .filter(|url| !there.contains(url.as_str()))
-            .map(|url| format!("{url} is missing"))
+            .map(|url| format!("{} is missing", outline(url)))
             .collect();
+        let left = self.removed.iter().filter(|url| there.contains(url.as_str()));
+        wrong.extend(left.map(|url| format!("{} is still there", outline(url))));
         for address in &after.addresses {
             if !address.active {
-                wrong.push(format!("{} is switched off", address.url));
+                wrong.push(format!("{} is switched off", outline(&address.url)));
             }
             let lost = address
                 .resources
@@ -175,7 +168,8 @@ impl Merge {
                 .map(|(resource, _)| resource.as_str());
             let lost: Vec<&str> = lost.collect();
             if !lost.is_empty() {
-                wrong.push(format!("{} has another setting for {}", address.url, lost.join(", ")));
+                let (address, lost) = (outline(&address.url), lost.join(", "));
+                wrong.push(format!("{address} has another setting for {lost}"));
             }
         }
         if wrong.is_empty() {
@@ -212,27 +206,9 @@ mod tests {
         super::super::decode(Some(json!({ "urls": urls, "active": active, "url_settings": each }))).expect("settings")
     }
 
-    fn ours() -> [String; 1] {
-        [OURS.to_owned()]
-    }
-
-    #[test]
-    fn an_address_is_there_off_or_missing_whatever_the_first_one_is() {
-        let off: (&str, &[(&str, i64)]) = (OTHER, &[("active", 0)]);
-        assert_eq!(presence(&settings(&[off, (OURS, &[])]), &ours()), Presence::Present);
-        assert_eq!(
-            presence(&settings(&[(OURS, &[("active", 0)])]), &ours()),
-            Presence::SwitchedOff
-        );
-        assert_eq!(presence(&settings(&[off]), &ours()), Presence::Missing);
-        let both = [OURS.to_owned(), format!("{OURS}-of-the-secret-before")];
-        let before = settings(&[(both[1].as_str(), &[])]);
-        assert_eq!(presence(&before, &both), Presence::Present);
-    }
-
     #[test]
     fn everybody_elses_address_stays_and_gets_what_it_got() {
-        let merge = merge(&settings(&[(OTHER, &[])]), OURS).expect("room");
+        let merge = merge(&settings(&[(OTHER, &[])]), OURS, &[]).expect("room");
         assert_eq!(merge.urls, [OTHER, OURS]);
         assert_eq!(merge.disturbed, []);
         assert!(merge.resources["record"] && !merge.resources["loyalty_card"]);
@@ -243,18 +219,14 @@ mod tests {
     fn nobody_loses_a_resource_and_who_would_get_more_is_named() {
         let picky: (&str, &[(&str, i64)]) = (OTHER, &[("client", 0), ("loyalty_card", 1), ("self_sending", 0)]);
         let third: (&str, &[(&str, i64)]) = ("https://third.example.com/", &[("loyalty_card", 1), ("active", 0)]);
-        let merge = merge(&settings(&[picky, third]), OURS).expect("room");
+        let merge = merge(&settings(&[picky, third]), OURS, &[]).expect("room");
         assert!(merge.resources["client"] && merge.resources["loyalty_card"]);
-        let told: Vec<String> = merge
-            .disturbed
-            .iter()
-            .map(|one| format!("{} {}", one.url, one.how))
-            .collect();
+        let told: Vec<String> = merge.disturbed.iter().map(ToString::to_string).collect();
         assert_eq!(
             told,
             [
-                "https://other.example.com/hook it would also get client; it would also get events that it caused itself",
-                "https://third.example.com/ it would be switched on",
+                "https://other.example.com/…: it would also get client; it would also get events that it caused itself",
+                "https://third.example.com/…: it would be switched on",
             ]
         );
     }
@@ -263,7 +235,7 @@ mod tests {
     fn an_older_server_that_tells_no_addresses_apart_is_not_guessed_at() {
         let data = json!({ "urls": [OTHER, "https://third.example.com/"], "active": 1, "record": 1 });
         let old = super::super::decode(Some(data)).expect("settings");
-        let merge = merge(&old, OURS).expect("room");
+        let merge = merge(&old, OURS, &[]).expect("room");
         assert_eq!(merge.disturbed.len(), 2);
         assert_eq!(merge.self_sending, None);
     }
@@ -272,18 +244,35 @@ mod tests {
     fn ten_addresses_are_all_there_is_room_for() {
         let urls: Vec<String> = (0..10).map(|number| format!("https://{number}.example.com/")).collect();
         let ten: Vec<(&str, &[(&str, i64)])> = urls.iter().map(|url| (url.as_str(), &[][..])).collect();
-        assert_eq!(merge(&settings(&ten), OURS), Err(MergeError::Full(10)));
-        assert!(merge(&settings(&ten[1..]), OURS).is_ok());
+        assert_eq!(merge(&settings(&ten), OURS, &[]), Err(MergeError::Full(10)));
+        assert!(merge(&settings(&ten[1..]), OURS, &[]).is_ok());
+    }
+
+    #[test]
+    fn an_address_of_the_secret_before_makes_room_for_the_one_of_now() {
+        let former = format!("{OURS}-of-the-secret-before");
+        let before = settings(&[(former.as_str(), &[("client", 0)]), (OTHER, &[])]);
+        let merge = merge(&before, OURS, std::slice::from_ref(&former)).expect("room");
+        assert_eq!(
+            (merge.urls.as_slice(), merge.removed.as_slice()),
+            (&[OTHER.to_owned(), OURS.to_owned()][..], &[former.clone()][..])
+        );
+        assert_eq!(merge.disturbed, []);
+        let left = settings(&[(OTHER, &[]), (OURS, &[]), (former.as_str(), &[])]);
+        assert_eq!(
+            merge.verify(&left),
+            Err("https://hooks.example.com/… is still there".to_owned())
+        );
     }
 
     #[test]
     fn what_was_written_is_compared_with_what_is_there() {
-        let merge = merge(&settings(&[(OTHER, &[])]), OURS).expect("room");
+        let merge = merge(&settings(&[(OTHER, &[])]), OURS, &[]).expect("room");
         assert_eq!(merge.verify(&settings(&[(OTHER, &[]), (OURS, &[])])), Ok(()));
         let lost = merge.verify(&settings(&[(OURS, &[("record", 0)])])).expect_err("worse");
         assert_eq!(
             lost,
-            format!("{OTHER} is missing; {OURS} has another setting for record")
+            "https://other.example.com/… is missing; https://hooks.example.com/… has another setting for record"
         );
         assert!(
             merge
