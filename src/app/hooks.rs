@@ -41,6 +41,17 @@ impl Addresses {
         }
     }
 
+    /// Whose an address is: `ours`, `ours, former` or `other`.
+    pub fn whose(&self, url: &str) -> &'static str {
+        if url == self.current || url == self.application {
+            "ours"
+        } else if self.former.iter().any(|former| former == url) {
+            "ours, former"
+        } else {
+            "other"
+        }
+    }
+
     /// Whether the webhooks of a location come to us.
     pub fn stand(&self, settings: &HookSettings) -> Hooks {
         if settings.serves(&self.current) || settings.serves(&self.application) {

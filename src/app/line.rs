@@ -14,7 +14,7 @@ use crate::{
     marketplace::{
         call::Call,
         calls,
-        client::{Exchange, Permit},
+        client::{Client, Exchange, Permit},
         error::Error,
     },
     store::budget::{self, Claim, Turn},
@@ -36,6 +36,8 @@ pub struct Line<'a> {
     served: &'a Served,
     priority: Priority,
     exchanges: Vec<Exchange>,
+    /// In whose name, when not in the application's.
+    client: Option<Client>,
 }
 
 /// Why there is no result.
@@ -99,6 +101,16 @@ impl<'a> Line<'a> {
             served,
             priority,
             exchanges: Vec::new(),
+            client: None,
+        }
+    }
+
+    /// The same line, by another client of the same marketplace.
+    #[must_use]
+    pub fn by(self, client: Client) -> Self {
+        Self {
+            client: Some(client),
+            ..self
         }
     }
 
@@ -142,7 +154,8 @@ impl<'a> Line<'a> {
         if !begin().await? {
             return Err(Failure::Overtaken);
         }
-        let (exchange, result) = self.served.client.send(Permit::granted(), call).await;
+        let client = self.client.as_ref().unwrap_or(&self.served.client);
+        let (exchange, result) = client.send(Permit::granted(), call).await;
         let name = call.name().as_str();
         let status = match (exchange.status, &result) {
             (Some(status), _) => status.to_string(),

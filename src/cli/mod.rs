@@ -6,6 +6,7 @@ mod conformance;
 /// Weeks of marketplace life in a minute.
 pub mod demo;
 mod erase;
+mod marketplace;
 mod migrate;
 mod opening;
 mod output;
@@ -75,6 +76,9 @@ enum Command {
     Ledger(reading::Ledger),
     /// Compare with the marketplace now: find what no callback told.
     Reconcile(reconcile::Reconcile),
+    /// Call the marketplace by hand, within the request budget that the service uses too.
+    #[command(alias = "mp")]
+    Marketplace(Box<marketplace::Marketplace>),
     /// Look at the rules.
     Rules(rules::Rules),
     /// Print the JSON Schema of rule files or of the configuration, for editors.
@@ -155,6 +159,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Jobs(jobs) => jobs.run().await,
         Command::Ledger(ledger) => ledger.run().await,
         Command::Reconcile(reconcile) => reconcile.run().await,
+        Command::Marketplace(marketplace) => marketplace.run().await,
         Command::Rules(rules) => rules.run().await,
         Command::Schema(schema) => schema.run(),
         Command::Erase(erase) => erase.run().await,

@@ -137,7 +137,7 @@ mod tests {
             hook_key("a secret for tests", place),
             application_hook_key("a secret for tests", ApplicationId(18289))
         );
-        insta::assert_snapshot!(calls_key("a secret for tests", ApplicationId(18289), "reception"), @"");
+        insta::assert_snapshot!(calls_key("a secret for tests", ApplicationId(18289), "reception"), @"IzAPWsUM9UTrhpEvQuDnczJFviMH9BbERE_F6PSax4w");
         insta::assert_snapshot!(hook_key("a secret for tests", place), @"7uF8bpf3A_qIXxn7SaqTZL-xr88UqWFJ4GKvXH8GqgE");
     }
 

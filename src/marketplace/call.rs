@@ -1,5 +1,5 @@
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The calls that Bellhop knows. M9 of the contract (`partner/callback/redirect`) is missing on
 /// purpose: it is an address for browsers and answers a server with HTML at times.
@@ -240,6 +240,19 @@ impl<T> Call<T> {
     pub(super) fn meaning(mut self, meaning: fn(u16, &str) -> Option<T>) -> Self {
         self.meaning = meaning;
         self
+    }
+
+    /// The request as people may see it before it is sent.
+    pub fn shown(&self) -> Value {
+        let mut body = self.body.clone();
+        if let Some(Value::Object(fields)) = &mut body {
+            for secret in ["crm_token", "api_key", "secret_key", "login"] {
+                if let Some(value) = fields.get_mut(secret) {
+                    *value = "***".into();
+                }
+            }
+        }
+        json!({"call": self.name, "method": self.method, "path": self.path_and_query(), "body": body})
     }
 
     /// Path with query, below the base.

@@ -137,6 +137,23 @@ impl Client {
         })
     }
 
+    /// The same in the name of another user: of an owner, who consents.
+    ///
+    /// # Errors
+    /// When the token has characters that may not stand in a header.
+    pub fn as_user(&self, user_token: &SecretString) -> Result<Self, SetupError> {
+        let token = user_token.expose_secret();
+        let partner = self
+            .partner
+            .to_str()
+            .map_err(|_| SetupError::Header("the partner token"))?;
+        Ok(Self {
+            partner_and_user: Some(authorization(format!("{partner}, User {token}"), "the user token")?),
+            redactor: self.redactor.with(user_token),
+            ..self.clone()
+        })
+    }
+
     /// Sends a call once: no repetition, no redirect followed. Tells what was seen, and what it
     /// means.
     pub async fn send<T>(&self, permit: Permit, call: &Call<T>) -> (Exchange, Result<T, Error>) {

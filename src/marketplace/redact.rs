@@ -33,6 +33,13 @@ impl Redactor {
         Self { secrets: forms }
     }
 
+    /// One that hides another secret too.
+    pub(super) fn with(&self, secret: &SecretString) -> Self {
+        let mut both = Self::new([secret]);
+        both.secrets.extend(self.secrets.iter().cloned());
+        both
+    }
+
     /// The first `limit` characters of what may be shown of `text`.
     pub(super) fn excerpt(&self, text: &str, limit: usize) -> String {
         let mut shown = text[..text.floor_char_boundary(WINDOW)].to_owned();

@@ -291,7 +291,7 @@ fn dictionaries_are_read() {
         .iter()
         .find(|kind| kind.title.as_deref() == Some("Spa"))
         .expect("there");
-    assert_eq!((spa.group_id, spa.group_title.as_deref()), (1, Some("Beauty")));
+    assert_eq!((spa.group_id, spa.group_title.as_deref()), (1, Some("beauty")));
     // An empty dictionary is one; a page of HTML or nothing is none.
     assert_eq!(
         judge_bytes(&dictionaries::countries(), 200, None, br#"{"data":[]}"#),

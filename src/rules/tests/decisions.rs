@@ -273,6 +273,7 @@ fn the_default_body_of_a_webhook_says_everything() {
           "trial_ends_at": "2026-03-07T21:30:00Z"
         },
         "location": {
+          "country": "GE",
           "country_id": 7,
           "email": "owner@example.com",
           "id": 100001,
