@@ -101,11 +101,8 @@ impl Message {
 /// Where in the cabinet a page stands.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Page {
-    /// The chat.
     Chat,
-    /// The waiting list.
     WaitingList,
-    /// The list of tasks.
     TaskTracker,
 }
 
@@ -147,9 +144,7 @@ impl FramePage {
 /// Whether something is so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Switch {
-    /// It is.
     On,
-    /// It is not.
     Off,
 }
 
@@ -199,9 +194,7 @@ impl SenderNames {
 /// A message channel.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ChannelName {
-    /// Text messages.
     Sms,
-    /// WhatsApp.
     Whatsapp,
 }
 

@@ -8,6 +8,7 @@ mod desk;
 mod erase;
 mod example;
 mod long_running;
+mod marketplace;
 mod reading;
 mod reconcile;
 mod rules;
@@ -63,6 +64,40 @@ const COMMANDS: &[(&str, &str)] = &[
         "rules backtest",
         "Try rules on the events that are stored: where would they have fired, and at which cost? Changes nothing",
     ),
+    (
+        "marketplace",
+        "Call the marketplace by hand, within the request budget that the service uses too",
+    ),
+    (
+        "marketplace locations",
+        "The locations where an application is connected, as the marketplace lists them",
+    ),
+    (
+        "marketplace status",
+        "Where an installation stands for the marketplace: status, payments, log",
+    ),
+    (
+        "marketplace hooks repair",
+        "Put our address back where it is missing, and take nothing from others",
+    ),
+    (
+        "marketplace grant",
+        "Consent in the name of the owner, as pressing Connect does",
+    ),
+    ("marketplace calls", "Telephone calls that the marketplace knows of"),
+    (
+        "marketplace voip enable",
+        "Turn the line on: what is told of calls counts from now on",
+    ),
+    (
+        "marketplace message",
+        "Show a client's message in the chat of the cabinet",
+    ),
+    (
+        "marketplace frame",
+        "Put a page of the application into the cabinet, or take it out",
+    ),
+    ("marketplace cities", "Cities with their numbers"),
     ("rules list", "Show the rules as they are understood"),
     (
         "bench",
