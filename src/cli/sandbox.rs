@@ -1,11 +1,12 @@
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Result;
+use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 
 use super::{Misused, output, serve::stop_asked};
 use crate::{
-    sandbox::{Application, Brand, Limits, Options, Sandbox as Marketplace, Tariff, TariffOption},
+    sandbox::{Application, Brand, Delivery, Limits, Options, Sandbox as Marketplace, Tariff, TariffOption, Terms},
     telemetry::{self, Form},
 };
 
@@ -38,6 +39,77 @@ pub(super) struct Sandbox {
     /// Do not enforce the limits of 5 requests a second and 200 a minute.
     #[arg(long)]
     no_limits: bool,
+    #[command(flatten)]
+    sending: Sending,
+    #[command(flatten)]
+    clocks: Clocks,
+}
+
+/// How entity events are sent. Documents and integrators disagree.
+#[derive(Args)]
+struct Sending {
+    /// Seconds from a change to the first attempt.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
+    event_delay: f64,
+    /// Seconds that one attempt may take: 10 in the server's code, 15 in the reference.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
+    attempt_timeout: f64,
+    /// Further attempts after transport errors, 429 and 5xx: 2 in the server's code, none in the reference.
+    #[arg(long, value_name = "NUMBER", default_value_t = 2)]
+    retries: u32,
+    /// Events without X-Hook-Id.
+    #[arg(long)]
+    no_hook_id: bool,
+    /// Events wrapped in an array.
+    #[arg(long)]
+    arrays: bool,
+}
+
+/// How long the marketplace waits, and what else differs between its servers.
+#[derive(Args)]
+struct Clocks {
+    /// Hours that a connection waits for its activation: 12 in the server's code, 1 in the support article.
+    #[arg(long, value_name = "HOURS", default_value_t = 12)]
+    pending_hours: u16,
+    /// Hours from the end of a period to the freeze, at most 24.
+    #[arg(long, value_name = "HOURS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=24))]
+    freeze_after_hours: u16,
+    /// Webhook settings as older servers print them: not each address for itself.
+    #[arg(long)]
+    older_hook_settings: bool,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "write a number of seconds".to_owned())?;
+    if (0.0..=3600.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("write 0 to 3600 seconds".to_owned())
+    }
+}
+
+impl Sending {
+    fn delivery(&self) -> Delivery {
+        Delivery {
+            delay: Duration::from_secs_f64(self.event_delay),
+            attempt_timeout: Duration::from_secs_f64(self.attempt_timeout),
+            retries: self.retries,
+            hook_id: !self.no_hook_id,
+            array: self.arrays,
+            ..Delivery::default()
+        }
+    }
+}
+
+impl Clocks {
+    fn terms(&self) -> Terms {
+        Terms {
+            activation_limit: TimeDelta::hours(self.pending_hours.into()),
+            freeze_lag: TimeDelta::hours(self.freeze_after_hours.into()),
+            hooks_told_apart: !self.older_hook_settings,
+            ..Terms::default()
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -72,6 +144,8 @@ impl Sandbox {
         let options = Options {
             listen: self.listen,
             mailbox: Some(self.mailbox),
+            delivery: self.sending.delivery(),
+            terms: self.clocks.terms(),
             limits: (!self.no_limits).then(Limits::default),
             applications: vec![Application {
                 id,

@@ -255,6 +255,8 @@ pub struct Terms {
     pub payment_dates: DateZone,
     /// Which connections M1 lists.
     pub listed: Vec<Status>,
+    /// Whether W1 tells what each address gets. Older servers print one set for all, and leave some flags out.
+    pub hooks_told_apart: bool,
     /// Whether M6 answers 404 for a location that was connected once, or shows
     /// `uninstalled` with the log.
     pub uninstalled_is_404: bool,
@@ -269,6 +271,7 @@ impl Default for Terms {
             second_trial: true,
             payment_dates: DateZone::Local,
             listed: vec![Status::Pending, Status::Active, Status::Freezed],
+            hooks_told_apart: true,
             uninstalled_is_404: true,
         }
     }

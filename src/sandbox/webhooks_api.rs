@@ -51,6 +51,11 @@ pub(super) fn read(state: &mut State, ask: &Ask) -> Result<Answer, Answer> {
         })
         .collect();
     data.insert("url_settings".to_owned(), Value::Array(each));
+    if !state.terms.hooks_told_apart {
+        for newer in ["good", "schedule", "self_sending", "url_settings"] {
+            data.remove(newer);
+        }
+    }
     Ok(Answer::ok(Value::Object(data)))
 }
 

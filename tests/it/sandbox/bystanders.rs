@@ -158,6 +158,23 @@ async fn telephony_keeps_the_history_of_enabled_lines() {
     let all = stage.get(&format!("{path}/calls?salon_id={SALON}&{days}")).await;
     assert_eq!(all.body["data"].as_array().map(Vec::len), Some(1));
     assert_eq!(all.body["data"][0]["type"], "outgoing");
+    assert_eq!(stage.post(path, call("event", "incoming")).await.status, 202);
+    assert_eq!(stage.post(path, call("event", "outgoing")).await.status, 202);
+    let truth = stage.sandbox.truth().await;
+    assert_eq!(
+        (truth.phone_calls.len(), truth.phone_rings.len()),
+        (1, 1),
+        "only incoming calls ring"
+    );
+    let page = format!("{path}/calls?salon_id={SALON}&{days}&limit=1&page=2");
+    assert_eq!(stage.get(&page).await.body["data"], json!([]));
+    assert_eq!(stage.post(path, call("setup", "disable")).await.status, 202);
+    assert_eq!(stage.post(path, call("history", "incoming")).await.status, 202);
+    assert_eq!(
+        stage.sandbox.truth().await.phone_calls.len(),
+        1,
+        "accepted and forgotten"
+    );
     let filter = format!("{path}/calls?salon_id={SALON}&{days}&types[]=incoming");
     assert_eq!(stage.get(&filter).await.body["data"], json!([]));
 }

@@ -2,6 +2,7 @@
 
 mod billing;
 mod bystanders;
+mod contract;
 mod deliveries;
 mod faults;
 mod installs;

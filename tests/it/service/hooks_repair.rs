@@ -21,6 +21,12 @@ async fn stage(pool: PgPool, edits: &[(&str, &str)]) -> Stage {
     let mut all = vec![("rules = [\"rules.toml\"]", user.as_str())];
     all.extend_from_slice(edits);
     let stage = Stage::set_edited(pool, "", |_| {}, &all).await;
+    furnished(&stage).await;
+    stage
+}
+
+/// Connects the location, and brings the addresses of others.
+async fn furnished(stage: &Stage) {
     let known = Application {
         id: APP,
         callback_url: stage.url(&format!("apps/{APP}/callback")),
@@ -35,7 +41,6 @@ async fn stage(pool: PgPool, edits: &[(&str, &str)]) -> Stage {
         ..Location::new(1)
     };
     stage.sandbox.put_location(location).await.expect("a location");
-    stage
 }
 
 /// Somebody writes the settings of the location: these addresses, with what an activation gives but for these changes.
@@ -236,5 +241,21 @@ async fn a_repair_says_what_it_lacks(pool: PgPool) {
     assert!(why.contains("set user_token_file"), "{why}");
     let (status, _) = stage.order("locations/7/1/hooks/repair").await;
     assert_eq!(status, 404);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_server_that_tells_nothing_apart_is_not_guessed_at(pool: PgPool) {
+    let user = format!("rules = [\"rules.toml\"]\nuser_token = \"{USER}\"");
+    let terms = |options: &mut bellhop::sandbox::Options| options.terms.hooks_told_apart = false;
+    let stage = Stage::set_edited(pool, "", terms, &[("rules = [\"rules.toml\"]", user.as_str())]).await;
+    furnished(&stage).await;
+    written(&stage, &BYSTANDERS, &[]).await;
+    stage.order(&format!("locations/{APP}/1/hooks/repair")).await;
+    stage.settled().await;
+    let job = stage.last_job(1).await;
+    let why = job["last_error"].as_str().expect("a reason");
+    assert!(why.contains("the server does not tell what it gets now"), "{why}");
+    assert_eq!(stage.called("hooks_write").await, 0);
     stage.end().await;
 }
