@@ -72,7 +72,7 @@ impl<'a> NewJob<'a> {
     /// The repair of a location's webhook settings; one waiting job is enough.
     pub fn hooks_repair(place: Place, action: &'a Action) -> Self {
         Self {
-            lane: HOOKS_LANE,
+            lane: HOOKS_LANE.into(),
             max_attempts: HOOKS_ATTEMPTS,
             ..Self::look(place, action)
         }
@@ -85,7 +85,7 @@ impl<'a> NewJob<'a> {
             _ => (CALLS_LANE, CALLS_ATTEMPTS),
         };
         Self {
-            lane,
+            lane: lane.into(),
             max_attempts,
             ..Self::look(place, action)
         }
