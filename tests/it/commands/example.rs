@@ -76,6 +76,9 @@ fn it_can_be_copied_and_shows_the_defaults() {
             "account.signature_key",
             "application.continue_url",
             "application.rules",
+            "application.telephony.crm_token",
+            "application.telephony.location",
+            "application.telephony.name",
             "application.user_token",
             "database.bin_dir",
             "database.url",
@@ -96,6 +99,7 @@ fn it_can_be_copied_and_shows_the_defaults() {
         [
             "account.partner_token_file \"partner\"",
             "application.rules []",
+            "application.telephony []",
             "security.hook_secret_file \"hook\"",
         ]
     );
@@ -120,6 +124,7 @@ fn it_shows_the_defaults_of_the_brand_and_of_mail() {
 fn keys_of(section: &str) -> Vec<String> {
     let header = match section {
         "account" | "application" => format!("[[{section}]]\n"),
+        "application.telephony" => format!("[[application]]\n[[{section}]]\n"),
         "" => String::new(),
         section => format!("[{section}]\n"),
     };
@@ -145,10 +150,13 @@ fn it_names_every_key() {
         }
     }
     let mut known = BTreeSet::new();
-    for section in keys_of("") {
+    let nested = "application.telephony".to_owned();
+    for section in keys_of("").into_iter().chain([nested]) {
         known.extend(keys_of(&section).into_iter().map(|key| format!("{section}.{key}")));
         known.insert(format!(".{section}"));
     }
+    // Keys that are sections.
+    known.remove("application.telephony");
     assert!(known.len() > 60, "{known:?}");
     let forgotten: Vec<&String> = known.difference(&named).collect();
     assert_eq!(forgotten, [""; 0]);
