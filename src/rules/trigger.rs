@@ -267,3 +267,26 @@ impl fmt::Display for Word {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_have_changes_of_their_own() {
+        let read = |text: &str| Trigger::parse(text, None);
+        let ended: Kind = "call.ended".parse().expect("any text is a kind");
+        for fine in ["call.ended", "call.*"] {
+            assert!(read(fine).is_ok_and(|trigger| trigger.matches(&ended, None)), "{fine}");
+        }
+        for (wrong, remedy) in [
+            ("call.endet", "did you mean `call.ended`?"),
+            ("call.updated", "write `call.*` with a condition on `event.change`"),
+            ("record.ended", "write `record.*` with a condition on `event.change`"),
+            ("calls.ended", "did you mean `call.ended`?"),
+        ] {
+            let (_, told) = read(wrong).expect_err(wrong);
+            assert_eq!(told, remedy, "{wrong}");
+        }
+    }
+}

@@ -21,7 +21,11 @@ pub(super) fn countries() -> Answer {
         country(1, ["Russia", "Russian Federation", "RU", "7"], "₽", false),
         country(7, ["USA", "United States", "US", "1"], "$", false),
         country(31, ["Hungary", "Hungary", "HU", "36"], "Ft", true),
+        country(34, ["Spain", "Kingdom of Spain", "ES", "34"], "€", true),
+        country(49, ["Germany", "Federal Republic of Germany", "DE", "49"], "€", true),
+        country(55, ["Brazil", "Federative Republic of Brazil", "BR", "55"], "R$", false),
         country(56, ["France", "France", "FR", "33"], "€", true),
+        country(971, ["Emirates", "United Arab Emirates", "AE", "971"], "AED", false),
     ]))
 }
 

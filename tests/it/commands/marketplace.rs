@@ -98,7 +98,7 @@ async fn dictionaries_are_asked_for_once_a_day_however_often_somebody_looks(pool
     for _ in 0..2 {
         let countries = shown(&desk, &["countries", "18289"]).await;
         assert!(
-            countries.contains("56       FR    France   33     €         yes"),
+            countries.contains("56       FR    France    33     €         yes"),
             "{countries}"
         );
         let cities = shown(&desk, &["cities", "18289", "--country", "hu"]).await;
