@@ -66,6 +66,18 @@ impl<'a> NewJob<'a> {
             max_attempts: STATUS_ATTEMPTS,
         }
     }
+
+    /// A disconnection that somebody asked for, likewise.
+    pub fn uninstall(place: Place) -> Self {
+        Self {
+            place,
+            lane: UNINSTALL_LANE.into(),
+            priority: Action::Uninstall.priority(),
+            action: &Action::Uninstall,
+            step: None,
+            max_attempts: STATUS_ATTEMPTS,
+        }
+    }
 }
 
 /// Rules have lanes of their own under their names, which have no dots.
@@ -74,10 +86,13 @@ const ACTIVATION_LANE: &str = "connection.activation";
 /// Likewise.
 const STATUS_LANE: &str = "connection.status";
 
+/// Likewise.
+const UNINSTALL_LANE: &str = "connection.uninstall";
+
 /// Starts of an activation: with the waits between them they outlast its limit of hours.
 const ACTIVATION_ATTEMPTS: i32 = 500;
 
-/// Starts of a look at the status.
+/// Starts of a look at the status, and of a disconnection.
 const STATUS_ATTEMPTS: i32 = 12;
 
 /// The place of a job in a firing.
