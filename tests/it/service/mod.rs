@@ -1,5 +1,6 @@
 //! The whole service: real HTTP, a real database, the sandbox for the marketplace.
 
+mod actions;
 mod api;
 mod budget;
 mod caps;
@@ -8,6 +9,8 @@ mod connecting;
 mod convergence;
 pub(crate) mod crash;
 mod doors;
+mod forwarding;
+mod forwarding_crew;
 mod gate;
 mod handover;
 mod hostile;
