@@ -170,15 +170,13 @@ impl RuleSet {
 
     /// The secrets of a step, which is counted from 0; the first is the present one. None when the step is in no set
     /// that this process has seen.
-    pub fn secrets_of(&self, rule: &str, number: usize, action: &Action) -> &[SecretString] {
-        let known = |of: &'_ [StepSecret]| of.iter().filter(|one| one.is_of(rule, action)).count();
-        let of = match known(&self.secrets) {
-            0 => &self.retired_secrets,
-            _ => &self.secrets,
+    pub fn secrets_of<'s>(&'s self, rule: &str, number: usize, action: &Action) -> &'s [SecretString] {
+        let at_its_place = |of: &'s [StepSecret]| {
+            let mut same = of.iter().filter(|one| one.is_of(rule, action));
+            let first = same.clone().next();
+            same.find(|one| one.number == number).or(first)
         };
-        let mut same = of.iter().filter(|one| one.is_of(rule, action));
-        let first = same.clone().next();
-        let found = same.find(|one| one.number == number).or(first);
+        let found = at_its_place(&self.secrets).or_else(|| at_its_place(&self.retired_secrets));
         found.map_or(&[], |one| &one.secrets)
     }
 

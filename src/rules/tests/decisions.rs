@@ -13,6 +13,12 @@ fn the_examples_load() {
         include_str!("../../../examples/rules/payment-thanks.toml"),
         include_str!("../../../examples/rules/own-payment.toml"),
         include_str!("../../../examples/rules/cancelled-appointments.toml"),
+        include_str!("../../../examples/rules/forward-everything.toml"),
+        include_str!("../../../examples/rules/forward-no-shows.toml"),
+        include_str!("../../../examples/rules/telegram-on-install.toml"),
+        include_str!("../../../examples/rules/slack-on-uninstall.toml"),
+        include_str!("../../../examples/rules/tag-vip.toml"),
+        include_str!("../../../examples/rules/sender-names.toml"),
     ];
     let files: Vec<SourceFile> = examples.iter().map(|text| file(text)).collect();
     let secret = |path: &str| {
@@ -33,7 +39,14 @@ fn the_examples_load() {
             "frozen-notice",
             "payment-thanks",
             "contract-month",
-            "cancelled-appointments"
+            "cancelled-appointments",
+            "forward-everything",
+            "forward-no-shows",
+            "telegram-on-install",
+            "slack-on-uninstall",
+            "tag-vip",
+            "vip-trial-ends",
+            "sender-names",
         ]
     );
     assert_eq!(
