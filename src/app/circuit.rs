@@ -78,10 +78,11 @@ impl Circuit {
         state.open.is_some()
     }
 
-    /// Whether nothing may go now, not even a probe.
-    pub fn is_shut(&self, now: Instant) -> bool {
+    /// For how long nothing may go, not even a probe.
+    pub fn shut_for(&self, now: Instant) -> Option<Duration> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.open.as_ref().is_some_and(|open| now < open.probe_at)
+        let probe_at = state.open.as_ref()?.probe_at;
+        probe_at.checked_duration_since(now).filter(|wait| !wait.is_zero())
     }
 
     /// Takes note of a request that was answered or not. Returns whether the circuit is open now.
@@ -131,9 +132,9 @@ mod tests {
         assert!(circuit.heard(start, false));
         assert!(circuit.heard(start, false), "one that was under way");
         assert_eq!(circuit.ask(start), Leave::Refused(SECOND));
-        assert!(circuit.is_open() && circuit.is_shut(start));
+        assert!(circuit.is_open() && circuit.shut_for(start) == Some(SECOND));
         let later = start + SECOND;
-        assert!(circuit.is_open() && !circuit.is_shut(later));
+        assert!(circuit.is_open() && circuit.shut_for(later).is_none());
         assert_eq!(circuit.ask(later), Leave::Probe);
         assert_eq!(circuit.ask(later), Leave::Refused(SECOND), "one is enough");
         assert!(circuit.heard(later, false));

@@ -94,7 +94,7 @@ fn room_to_forward(app: &App, under_way: &UnderWay, (limit, free): (usize, usize
     for (application, set) in rules.sets() {
         for (rule, url) in set.forwarding() {
             let origin = origin(url);
-            if app.endpoints.of(url).is_shut(now) && !shut.contains(&origin) {
+            if app.endpoints.of(url).shut_for(now).is_some() && !shut.contains(&origin) {
                 shut.push(origin.clone());
             }
             let lanes = lanes_of.entry(origin).or_default();

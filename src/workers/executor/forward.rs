@@ -62,7 +62,7 @@ pub(super) async fn run(scene: &Scene<'_>) -> Outcome {
     circuit.heard(Instant::now(), answered(&sent));
     match sent {
         Ok(answer) => Outcome::Done(json!({"status": answer.status, "id": id})),
-        Err(error) => failed(scene, retry_for, &error),
+        Err(error) => failed(scene, (retry_for, circuit.shut_for(Instant::now())), &error),
     }
 }
 
@@ -88,8 +88,9 @@ fn answered<T>(sent: &Result<T, Error>) -> bool {
 }
 
 /// Any answer but "gone" may pass: a wrong deploy answers 404 for an hour, and nothing may be lost by that. Without an
-/// answer, what is refused for good was refused by us.
-fn failed(scene: &Scene<'_>, retry_for: Duration, error: &Error) -> Outcome {
+/// answer, what is refused for good was refused by us. While the receiver is left alone, it is the receiver's fault and
+/// not the event's: then it is tried again as soon as anything is.
+fn failed(scene: &Scene<'_>, (retry_for, shut): (Duration, Option<Duration>), error: &Error) -> Outcome {
     let asked = match error {
         Error::Permanent { reason, answer: None } => return Outcome::Discard(reason.clone()),
         Error::Permanent { reason, .. } if status(error) == Some(410) => return Outcome::Discard(reason.clone()),
@@ -102,6 +103,7 @@ fn failed(scene: &Scene<'_>, retry_for: Duration, error: &Error) -> Outcome {
     };
     let settings = &scene.app.config.jobs;
     let wait = asked
+        .or(shut)
         .unwrap_or_else(|| backoff(settings, scene.job.attempt).min(LONGEST_WAIT))
         .min(settings.backoff_limit);
     Outcome::Retry {
