@@ -118,8 +118,14 @@ metrics! {
     jobs_discarded_last_day: IntGaugeVec["action"];
     /// Calls that move money and have not come to their end: `intended`, or `unknown` whether they happened.
     ledger_entries: IntGaugeVec["state"];
-    /// How late the oldest due job is.
+    /// How late the oldest due job is, events to be forwarded aside.
     job_oldest_due_seconds: Gauge;
+    /// Events that wait to be forwarded.
+    forwarding_waiting: IntGaugeVec["application", "rule"];
+    /// How long the oldest of them has waited.
+    forwarding_oldest_seconds: GaugeVec["application", "rule"];
+    /// Whether this process leaves the receiver of a rule's events alone because it does not answer: 1 while it does.
+    forwarding_receiver_down: IntGaugeVec["application", "rule"];
     /// Starts of jobs by how they ended.
     job_attempts_total: IntCounterVec["action", "outcome"];
     /// Time a job took, budget included.

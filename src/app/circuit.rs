@@ -1,5 +1,5 @@
-//! Leaves an account's side of the marketplace alone while it does not answer: jobs wait without losing
-//! attempts, the budget is not spent, and who is in trouble is not kept busy. What this process knows is
+//! Leaves the other end alone while it does not answer, be it an account's side of the marketplace or a receiver of
+//! forwarded events: jobs wait without losing attempts, nothing is spent on them, and who is in trouble is not kept busy. What this process knows is
 //! enough: another one finds out by itself with a few requests, and nothing has to be agreed on.
 
 use std::{
@@ -13,7 +13,7 @@ const FAILURES: u32 = 5;
 /// The longest time without a probe.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The state for one account.
+/// The state for one other end.
 #[derive(Debug)]
 pub struct Circuit {
     first_wait: Duration,
@@ -72,6 +72,19 @@ impl Circuit {
         }
     }
 
+    /// Whether it is open: since when it was, nobody has heard of an answer.
+    pub fn is_open(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.open.is_some()
+    }
+
+    /// For how long nothing may go, not even a probe.
+    pub fn shut_for(&self, now: Instant) -> Option<Duration> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let probe_at = state.open.as_ref()?.probe_at;
+        probe_at.checked_duration_since(now).filter(|wait| !wait.is_zero())
+    }
+
     /// Takes note of a request that was answered or not. Returns whether the circuit is open now.
     pub fn heard(&self, now: Instant, answered: bool) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,7 +132,9 @@ mod tests {
         assert!(circuit.heard(start, false));
         assert!(circuit.heard(start, false), "one that was under way");
         assert_eq!(circuit.ask(start), Leave::Refused(SECOND));
+        assert!(circuit.is_open() && circuit.shut_for(start) == Some(SECOND));
         let later = start + SECOND;
+        assert!(circuit.is_open() && circuit.shut_for(later).is_none());
         assert_eq!(circuit.ask(later), Leave::Probe);
         assert_eq!(circuit.ask(later), Leave::Refused(SECOND), "one is enough");
         assert!(circuit.heard(later, false));

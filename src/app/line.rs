@@ -86,6 +86,8 @@ fn claim(priority: Priority, reconciling: f64) -> Claim {
         Priority::Rule => (0.9, 3),
         Priority::Unproven => (0.5, 1),
         Priority::Reconciliation => (reconciling, 1),
+        // It asks for nothing.
+        Priority::Forwarding => (0.5, 1),
     };
     Claim {
         share,

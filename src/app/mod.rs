@@ -7,6 +7,8 @@ pub mod backtest;
 pub mod circuit;
 /// Countries, cities and kinds of business.
 pub mod dictionaries;
+/// Whether the receivers of forwarded events answer.
+pub mod endpoints;
 /// Our webhook addresses at a location.
 pub mod hooks;
 /// Requests to the marketplace, each with its turn in the shared budget.
@@ -31,7 +33,7 @@ use secrecy::SecretString;
 use tokio::sync::{Notify, watch};
 use tracing::warn;
 
-use self::{rulebook::Rulebook, served::Served};
+use self::{endpoints::Endpoints, rulebook::Rulebook, served::Served};
 use crate::{
     config::{Config, SmtpTls, value::Secret},
     domain::ids::ApplicationId,
@@ -42,6 +44,9 @@ use crate::{
     metrics::Metrics,
     notify::{
         email::{Mailer, SmtpSettings, Tls},
+        http::Http,
+        slack::Slack,
+        telegram::Telegram,
         webhook::WebhookSender,
     },
     store::{self, PgPool, quarantine::Share},
@@ -60,6 +65,16 @@ pub struct Wake {
     pub processor: Arc<Notify>,
     /// There are jobs to do.
     pub executor: Arc<Notify>,
+    /// There are events to forward.
+    pub forwarder: Arc<Notify>,
+}
+
+impl Wake {
+    /// There are jobs of any sort to do.
+    pub fn for_jobs(&self) {
+        self.executor.notify_one();
+        self.forwarder.notify_one();
+    }
 }
 
 /// Everything that is shared.
@@ -80,8 +95,14 @@ pub struct App {
     pub metrics: Metrics,
     /// Mail, when a server is configured.
     pub mailer: Option<Mailer>,
-    /// Webhooks of rules.
+    /// Webhooks of rules, and forwarded events.
     pub webhooks: WebhookSender,
+    /// Messages of Telegram bots.
+    pub telegram: Telegram,
+    /// Messages in Slack channels.
+    pub slack: Slack,
+    /// Whether the receivers of forwarded events answer.
+    pub endpoints: Endpoints,
     /// Looks for pages that nobody signed.
     pub unsigned: PerMinute,
     /// The name of this process in leases and attempts; another one after every start.
@@ -106,6 +127,7 @@ impl App {
             metrics.circuit_state.with_label_values(&[&account.name]).set(0);
         }
         let wake = Wake::default();
+        let http = Http::new(NOTIFY_TIMEOUT).map_err(|error| anyhow!("{error}"))?;
         let settings = intake::Settings {
             queue: config.intake.queue,
             deadline: config.server.ack_deadline,
@@ -121,7 +143,10 @@ impl App {
             rulebook: Rulebook::open(&config)?,
             intake: Intake::start(pool.clone(), spool, settings, metrics.clone(), wake.processor.clone()),
             mailer: mailer(&config)?,
-            webhooks: WebhookSender::new(NOTIFY_TIMEOUT).map_err(|error| anyhow!("{error}"))?,
+            webhooks: WebhookSender::new(http.clone()),
+            telegram: Telegram::new(http.clone(), &config.telegram.base),
+            slack: Slack::new(http),
+            endpoints: Endpoints::new(config.jobs.backoff),
             unsigned: PerMinute::new(config.intake.unsigned_connects_per_minute),
             worker: worker_name(),
             stopping: watch::Sender::new(false),

@@ -13,6 +13,7 @@ use super::circuit::Circuit;
 use crate::{
     config::{self, Account, Application, Config, Problems, value::Secret},
     domain::{
+        action::Action,
         ids::{ApplicationId, LocationId, Place},
         signature::{application_hook_key, calls_key, hook_key},
         span,
@@ -156,7 +157,7 @@ fn rules(config: &Config, application: &Application) -> Result<RuleSet, Problems
         .into_iter()
         .map(|config::RuleFile { name, text }| SourceFile { name, text })
         .collect();
-    let set = RuleSet::load(&files, &|path| config.secret_file(path))
+    let set = RuleSet::load(&files, &|path| config.secret_file(path).map(Some))
         .map_err(|mistakes| Problems(mistakes.iter().map(ToString::to_string).collect()))?;
     let kept = config.retention.events;
     let too_long: Vec<String> = set.rules().iter().filter_map(|rule| outlasts(rule, kept)).collect();
@@ -170,14 +171,20 @@ fn rules(config: &Config, application: &Application) -> Result<RuleSet, Problems
 /// A step needs the event its rule fired for.
 fn outlasts(rule: &Rule, kept: Duration) -> Option<String> {
     let waits: Duration = rule.steps.iter().filter_map(|step| step.after).sum();
-    (waits >= kept).then(|| {
+    let tried = rule.steps.iter().find_map(|step| match &step.action {
+        Action::ForwardEvent { retry_for_seconds, .. } => Some(Duration::from_secs(*retry_for_seconds)),
+        _ => None,
+    });
+    let (what, remedy, wanted) = match tried {
+        Some(tried) => ("are tried for", "shorten `retry_for`", tried),
+        None => ("wait together for", "shorten the waits", waits),
+    };
+    (wanted >= kept).then(|| {
+        let (file, line, name) = (&rule.file, rule.line, &rule.name);
+        let (wanted, kept) = (span::show(wanted), span::show(kept));
         format!(
-            "{}:{}: the steps of `{}` wait for {} together, and events are kept for {}; shorten the waits, or raise retention.events",
-            rule.file,
-            rule.line,
-            rule.name,
-            span::show(waits),
-            span::show(kept)
+            "{file}:{line}: the steps of `{name}` {what} {wanted}, and events are kept for {kept}; \
+             {remedy}, or raise retention.events"
         )
     })
 }

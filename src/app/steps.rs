@@ -31,7 +31,7 @@ pub fn of(rule: &Rule, place: Place, firing: FiringId, max_attempts: i32) -> imp
             after: step.after,
             conditional: step.when.is_some(),
         }),
-        max_attempts,
+        max_attempts: step.action.max_attempts(max_attempts),
     })
 }
 

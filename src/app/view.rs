@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     domain::event::{Fact, Source},
@@ -33,6 +34,22 @@ pub fn view(event: &Waiting) -> EventView {
         source: event.source,
         at: event.occurred_at,
         subject,
+    }
+}
+
+/// The `data` of an entity event as it was sent, with every digit and in its order.
+pub fn sent(event: &Waiting) -> Option<Box<RawValue>> {
+    #[derive(Deserialize)]
+    struct Whole {
+        data: Option<Box<RawValue>>,
+    }
+    if event.fact.is_some() {
+        return None;
+    }
+    let text = String::from_utf8_lossy(event.body.as_deref()?);
+    match event.source {
+        Source::Telephony => serde_json::from_str(&text).ok(),
+        _ => serde_json::from_str::<Whole>(&text).ok()?.data,
     }
 }
 

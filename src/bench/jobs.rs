@@ -109,7 +109,8 @@ async fn claim_and_complete(pool: &PgPool, worker: &str) -> Result<u64> {
     let hands = Hands {
         worker,
         lease: LEASE,
-        lowest: Priority::Unproven,
+        among: (Priority::Activation, Priority::Unproven),
+        except: &[],
         lanes: LANES_AT_ONCE,
         depth: JOBS_OF_A_LANE,
     };

@@ -70,7 +70,7 @@ mod tests {
                 name: "bench".to_owned(),
                 text: set.text(),
             };
-            let loaded = rules::RuleSet::load(&[file], &|_| Ok(String::new())).unwrap();
+            let loaded = rules::RuleSet::load(&[file], &|_| Ok(None)).unwrap();
             assert_eq!(loaded.rules().len(), 20);
         }
     }

@@ -183,6 +183,7 @@ fn introduction(sandbox: &Marketplace, application: i64, token: &str) -> String 
   The control API lists its verbs at {url}/_sandbox; for instance, an owner connects:
     curl -s {url}/_sandbox/connect -H 'Content-Type: application/json' \\
          -d '{{\"application_id\": {application}, \"location_ids\": [100001], \"follow\": true}}'{mailbox}
+  Chats: [telegram] base = \"{url}/telegram\", a Slack webhook is {url}/slack/team; read both at {url}/_sandbox/chats
   Ctrl-C ends it."
     )
 }

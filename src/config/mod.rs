@@ -25,7 +25,7 @@ pub use self::{
     accounts::{Account, Activation, Application},
     sections::{
         ActivationClocks, Database, Intake, Jobs, Log, LogFormat, Operator, Reconcile, Retention, Security, Server,
-        Smtp, SmtpTls, Spool,
+        Smtp, SmtpTls, Spool, Telegram,
     },
     telephony::Telephony,
 };
@@ -67,6 +67,9 @@ pub struct Config {
     pub reconcile: Reconcile,
     /// The mail server, for `send_email`.
     pub smtp: Option<Smtp>,
+    /// Telegram, for `send_telegram`.
+    #[serde(default)]
+    pub telegram: Telegram,
     /// Log format and level.
     #[serde(default)]
     pub log: Log,

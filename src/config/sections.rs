@@ -181,6 +181,8 @@ impl Default for Spool {
 pub struct Jobs {
     /// Jobs this process does at once.
     pub concurrency: usize,
+    /// Events this process forwards at once, besides.
+    pub forwarding: usize,
     /// A worker that says nothing for this long is taken for dead.
     #[serde(with = "value::duration")]
     #[schemars(with = "value::DurationText")]
@@ -205,6 +207,7 @@ impl Default for Jobs {
     fn default() -> Self {
         Self {
             concurrency: 16,
+            forwarding: 8,
             lease: seconds(30),
             max_attempts: 12,
             backoff: seconds(2),
@@ -328,6 +331,22 @@ pub struct Smtp {
     pub password: Option<Secret>,
     /// A file that holds it.
     pub password_file: Option<PathBuf>,
+}
+
+/// Telegram, for `send_telegram`.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telegram {
+    /// Where the Bot API is.
+    pub base: String,
+}
+
+impl Default for Telegram {
+    fn default() -> Self {
+        Self {
+            base: "https://api.telegram.org".to_owned(),
+        }
+    }
 }
 
 fn smtp_port() -> u16 {

@@ -1,3 +1,5 @@
+mod messages;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use url::Url;
@@ -13,7 +15,7 @@ pub(super) fn check(config: &Config, notes: &mut Notes<'_>) {
     amounts(config, notes);
     spool(config, notes);
     timings(config, notes);
-    mail_and_log(config, notes);
+    messages::check(config, notes);
     accounts(config, notes);
     applications(config, notes);
 }
@@ -118,6 +120,7 @@ fn hook_secret(config: &Config, notes: &mut Notes<'_>) {
 fn amounts(config: &Config, notes: &mut Notes<'_>) {
     for (key, number) in [
         ("jobs.concurrency", config.jobs.concurrency),
+        ("jobs.forwarding", config.jobs.forwarding),
         ("intake.queue", config.intake.queue),
         ("server.threads", config.server.threads),
         ("server.body_limit", config.server.body_limit),
@@ -248,32 +251,6 @@ fn retention(config: &Config, must: &mut impl FnMut(bool, &str, &str)) {
             period <= value::days(36_500),
             key,
             &format!("{key} must be at most 36500d, which is a hundred years"),
-        );
-    }
-}
-
-fn mail_and_log(config: &Config, notes: &mut Notes<'_>) {
-    if let Some(smtp) = &config.smtp {
-        let password = smtp.password.is_some() || smtp.password_file.is_some();
-        match (&smtp.user, password) {
-            (Some(_), false) => notes.at(
-                "smtp.user",
-                "smtp.user is set and smtp.password is not. Remedy: set smtp.password_file, or take smtp.user out",
-            ),
-            (None, true) => notes.at(
-                "smtp.password",
-                "smtp.password is set and smtp.user is not. Remedy: set smtp.user, or take the password out",
-            ),
-            (Some(_), true) | (None, false) => {}
-        }
-    }
-    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.filter) {
-        notes.at(
-            "log.filter",
-            format!(
-                "log.filter = \"{}\" is no filter: {error}. Remedy: a level such as \"info\", or \"info,bellhop=debug\"",
-                config.log.filter
-            ),
         );
     }
 }

@@ -1,14 +1,16 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::ids::EventId;
+use super::{ids::EventId, messaging::Channel};
 
 /// What a job does. The texts of a rule's actions are templates; they are rendered when the job
 /// runs, so that a step can use the results of earlier ones.
 ///
-/// The secret of a webhook is not part of the action: it stays in the rule set, so that no secret
-/// is written to the database.
+/// Secrets (what signs a webhook, a bot's token, the address of a chat's webhook) are not part of the
+/// action: they stay in the rule set, so that no secret is written to the database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
@@ -84,6 +86,46 @@ pub enum Action {
         /// Body, plain text.
         text: String,
     },
+    /// A message of a Telegram bot. The bot's token is a secret.
+    SendTelegram {
+        /// The chat: its number, or the `@name` of a public one.
+        chat: String,
+        /// What to say.
+        text: String,
+    },
+    /// A message in a Slack channel, through an incoming webhook whose address is the secret.
+    SendSlack {
+        /// What to say.
+        text: String,
+    },
+    /// Relay the event itself, signed, in order per location, retried for days.
+    ForwardEvent {
+        /// Where to; fixed.
+        url: String,
+        /// How long one event is tried, in seconds.
+        retry_for_seconds: u64,
+    },
+    /// Mark the place for conditions of other rules, or take the mark away.
+    SetTag {
+        /// The mark.
+        tag: String,
+        /// Whether it is set or taken away.
+        present: bool,
+    },
+    /// Disconnect the application.
+    Uninstall,
+    /// Say whether a channel can be used at a location. For chat bots and SMS aggregators only.
+    SetChannel {
+        /// Which.
+        channel: Channel,
+        /// Whether.
+        available: bool,
+    },
+    /// Name who text messages come from.
+    SetSenderNames {
+        /// The names.
+        names: Vec<String>,
+    },
 }
 
 /// Where an event is stored.
@@ -115,7 +157,7 @@ pub struct ExpectedPayment {
 }
 
 /// The names of [`Action`], for filters and metrics.
-pub const ACTION_NAMES: [&str; 11] = [
+pub const ACTION_NAMES: [&str; 18] = [
     "activate",
     "read_status",
     "repair_hooks",
@@ -127,12 +169,25 @@ pub const ACTION_NAMES: [&str; 11] = [
     "refund_payment",
     "send_webhook",
     "send_email",
+    "send_telegram",
+    "send_slack",
+    "forward_event",
+    "set_tag",
+    "uninstall",
+    "set_channel",
+    "set_sender_names",
 ];
+
+/// Starts of a forwarded event: time ends it and not their number.
+const FORWARDING_ATTEMPTS: i32 = 1_000_000;
 
 impl Action {
     /// Actions of which a worker may start several of a lane at once, by name: after a crash all of
     /// them are done again, so their receiver has to know a repetition when it sees one.
-    pub const REPEATABLE: [&str; 1] = ["send_webhook"];
+    pub const REPEATABLE: [&str; 2] = ["send_webhook", "forward_event"];
+
+    /// The longest time for which an event may be forwarded.
+    pub const LONGEST_RETRY: Duration = Duration::from_secs(14 * 86_400);
 
     /// The name in rule files, in the API and in metrics.
     pub fn name(&self) -> &'static str {
@@ -148,6 +203,13 @@ impl Action {
             Self::RefundPayment { .. } => "refund_payment",
             Self::SendWebhook { .. } => "send_webhook",
             Self::SendEmail { .. } => "send_email",
+            Self::SendTelegram { .. } => "send_telegram",
+            Self::SendSlack { .. } => "send_slack",
+            Self::ForwardEvent { .. } => "forward_event",
+            Self::SetTag { .. } => "set_tag",
+            Self::Uninstall => "uninstall",
+            Self::SetChannel { .. } => "set_channel",
+            Self::SetSenderNames { .. } => "set_sender_names",
         }
     }
 
@@ -164,7 +226,23 @@ impl Action {
             | Self::ReportPayment { .. }
             | Self::RefundPayment { .. }
             | Self::SendWebhook { .. }
-            | Self::SendEmail { .. } => Priority::Rule,
+            | Self::SendEmail { .. }
+            | Self::SendTelegram { .. }
+            | Self::SendSlack { .. }
+            | Self::SetTag { .. }
+            | Self::Uninstall
+            | Self::SetChannel { .. }
+            | Self::SetSenderNames { .. } => Priority::Rule,
+            Self::ForwardEvent { .. } => Priority::Forwarding,
+        }
+    }
+
+    /// After how many starts it is given up, where `usual` is what is configured.
+    pub fn max_attempts(&self, usual: i32) -> i32 {
+        if matches!(self, Self::ForwardEvent { .. }) {
+            FORWARDING_ATTEMPTS
+        } else {
+            usual
         }
     }
 }
@@ -173,19 +251,32 @@ impl Action {
     /// Requests to the marketplace that it takes when all goes well.
     pub fn requests(&self) -> u32 {
         match self {
-            Self::SendWebhook { .. } | Self::SendEmail { .. } => 0,
-            Self::ReadStatus { .. } | Self::SetDiscount { .. } | Self::AnnounceCall { .. } | Self::LogCall { .. } => 1,
+            Self::SendWebhook { .. }
+            | Self::SendEmail { .. }
+            | Self::SendTelegram { .. }
+            | Self::SendSlack { .. }
+            | Self::ForwardEvent { .. }
+            | Self::SetTag { .. } => 0,
+            Self::ReadStatus { .. }
+            | Self::SetDiscount { .. }
+            | Self::SetChannel { .. }
+            | Self::SetSenderNames { .. }
+            | Self::AnnounceCall { .. }
+            | Self::LogCall { .. } => 1,
             // Without an option the tariffs are read first.
             Self::CreatePaymentLink { tariff_option_id, .. } => 1 + u32::from(tariff_option_id.is_none()),
             // The status tells what is paid for already.
             Self::ReportPayment { .. } | Self::RefundPayment { .. } => 2,
+            // And a look at what came of it.
+            Self::Uninstall => 2,
             // Read, write, read again.
             Self::Activate { .. } | Self::RepairHooks { .. } => 3,
         }
     }
 }
 
-/// Who may spend the request budget first (contract 4: 200 requests a minute for an address).
+/// Which work comes first: of lanes, and of who spends the request budget (contract 4: 200 requests a minute for an
+/// address).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type)]
 #[repr(i16)]
 pub enum Priority {
@@ -197,6 +288,9 @@ pub enum Priority {
     Unproven = 2,
     /// Comparing with the marketplace, which has all the time there is.
     Reconciliation = 3,
+    /// Relaying events. It spends nothing of the budget, and has hands of its own, so that neither it nor the others
+    /// wait for each other. A process that does not know it leaves its lanes alone.
+    Forwarding = 4,
 }
 
 impl Priority {
@@ -206,6 +300,7 @@ impl Priority {
             0 => Self::Activation,
             1 => Self::Rule,
             2 => Self::Unproven,
+            4 => Self::Forwarding,
             _ => Self::Reconciliation,
         }
     }

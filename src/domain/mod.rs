@@ -17,6 +17,8 @@ pub mod installation;
 pub mod link;
 /// What is known of a business place.
 pub mod location;
+/// Channels and sender names of applications that send messages.
+pub mod messaging;
 /// Moments that come due by themselves.
 pub mod moment;
 /// Payments and the periods they cover.

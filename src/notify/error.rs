@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::webhook::Answer;
+use super::http::Answer;
 
 /// Why a message did not get through, named by what the caller must do.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

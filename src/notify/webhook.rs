@@ -1,20 +1,17 @@
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretSlice};
-use serde::Serialize;
 use url::Url;
 
-use super::error::{Error, causes};
+use super::{
+    error::Error,
+    http::{Answer, Http, retry_after},
+};
 use crate::domain::signature::hmac_sha256;
 
-/// How much of an answer is read and kept.
-const EXCERPT: usize = 500;
 /// Lengths of a key that the specification allows.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
@@ -69,82 +66,22 @@ pub struct SignedRequest<'a> {
     pub secrets: &'a [Secret],
 }
 
-/// What the receiver said.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// The beginning of the body.
-    pub answer: String,
-    /// From connecting to the answer.
-    pub duration_seconds: f64,
-}
-
 /// Sends webhooks. Cheap to clone.
 #[derive(Clone)]
-pub struct WebhookSender {
-    /// For other machines: through the system's proxy, if there is one.
-    remote: reqwest::Client,
-    /// For this machine, which no proxy can reach.
-    local: reqwest::Client,
-}
+pub struct WebhookSender(Http);
 
 impl WebhookSender {
-    /// A sender that gives a receiver so much time from connecting to the end of its answer.
-    ///
-    /// On a system without certificates it is made nevertheless, and can send to `http` only.
-    pub fn new(timeout: Duration) -> Result<Self, Error> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("bellhop/", env!("CARGO_PKG_VERSION")))
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .timeout(timeout)
-        };
-        let remote = client().build().or_else(|_| client().tls_certs_only([]).build());
-        let local = client()
-            .no_proxy()
-            .build()
-            .or_else(|_| client().no_proxy().tls_certs_only([]).build());
-        let made = |client: reqwest::Result<_>| client.map_err(|error| Error::permanent(causes(&error)));
-        Ok(Self {
-            remote: made(remote)?,
-            local: made(local)?,
-        })
+    /// A sender over these clients.
+    pub fn new(http: Http) -> Self {
+        Self(http)
     }
 
     /// Sends once. Redirects are not followed: the signature is for this receiver only.
     pub async fn send(&self, request: &SignedRequest<'_>) -> Result<Answer, Error> {
         let url = target(request.url)?;
         let headers = headers(request)?;
-        let started = Instant::now();
-        let client = if on_this_machine(&url) {
-            &self.local
-        } else {
-            &self.remote
-        };
-        let sent = client
-            .post(url)
-            .headers(headers)
-            .body(request.body.to_owned())
-            .send()
-            .await;
-        let mut response = sent.map_err(|error| Error::transient(causes(&error.without_url())))?;
-        let mut body = Vec::new();
-        // The status is the answer; a body that breaks off takes nothing from it.
-        while body.len() < EXCERPT * 4
-            && let Ok(Some(chunk)) = response.chunk().await
-        {
-            body.extend_from_slice(&chunk[..chunk.len().min(EXCERPT * 4)]);
-        }
-        let answer = Answer {
-            status: response.status().as_u16(),
-            answer: String::from_utf8_lossy(&body).chars().take(EXCERPT).collect(),
-            duration_seconds: started.elapsed().as_secs_f64(),
-        };
-        judge(answer, response.headers(), Utc::now())
+        let said = self.0.post(url, headers, request.body.to_owned()).await?;
+        judge(said.answer, &said.headers, Utc::now())
     }
 }
 
@@ -155,15 +92,6 @@ fn target(url: &str) -> Result<Url, Error> {
         Err(error) => Err(Error::permanent(format!(
             "not an address to send a webhook to: {error}"
         ))),
-    }
-}
-
-fn on_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 
@@ -220,18 +148,10 @@ fn judge(answer: Answer, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Answ
     }
 }
 
-/// The value of `Retry-After`: seconds, or a date.
-fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = DateTime::parse_from_rfc2822(value).ok()?.to_utc();
-    Some((date - now).to_std().unwrap_or(Duration::ZERO))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -317,18 +237,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now: DateTime<Utc> = "2015-10-21T07:28:00Z".parse().expect("a time");
-        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
-        assert_eq!(
-            retry_after("Wed, 21 Oct 2015 07:28:30 GMT", now),
-            Some(Duration::from_secs(30))
-        );
-        assert_eq!(retry_after("Wed, 21 Oct 2015 07:00:00 GMT", now), Some(Duration::ZERO));
-        assert_eq!(retry_after("soon", now), None);
-    }
-
     proptest! {
         #[test]
         fn whatever_is_configured_or_answered_nothing_panics(text in "\\PC*", wait in "\\PC*") {
@@ -336,7 +244,6 @@ mod tests {
             let _ = Secret::parse(&format!("whsec_{text}"));
             let _ = target(&text);
             let _ = headers(&request(&text, &wait, &[secret(1).1]));
-            let _ = retry_after(&wait, Utc::now());
         }
     }
 }

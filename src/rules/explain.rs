@@ -95,6 +95,7 @@ fn flatten(parent: &str, group: Group, known: &mut Vec<KnownFact>) {
         let sort = match &fact {
             Fact::Whole(_) => "whole number",
             Fact::Text(_) => "text",
+            Fact::Texts(_) => "list of texts",
             Fact::Flag(_) => "true or false",
             Fact::Money(_) => "amount",
             Fact::Time(_) => "time",

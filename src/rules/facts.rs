@@ -5,7 +5,7 @@
 //! | `event` | `id`, `kind`, `source`, `at` |
 //! | … of an entity | `resource`, `change`, `resource_id`, `data` (whatever was sent) |
 //! | … of a payment | `payment.id`, `.amount`, `.currency`, `.period_from`, `.period_to` |
-//! | `installation` | `status`, `generation`, `has_paid`, `trial_ends_at`, `paid_until`, `connected_at`, `activated_at` |
+//! | `installation` | `status`, `generation`, `has_paid`, `tags`, `trial_ends_at`, `paid_until`, `connected_at`, `activated_at` |
 //! | `location` | `id`, `title`, `email`, `phone`, `address`, `country_id`, `country` (such as `DE`), `country_name`, `city_id`, `city`, `timezone_name`, `currency` |
 //! | `application` | `id`, `name` |
 //! | `now` | the moment of the decision |
@@ -105,6 +105,7 @@ pub struct Facts<'a> {
     pub(super) location: &'a Location,
     pub(super) application: &'a ApplicationView,
     pub(super) now: DateTime<Utc>,
+    tags: &'a [String],
     context: OnceLock<Context<'static, 'static>>,
 }
 
@@ -113,6 +114,7 @@ pub struct Facts<'a> {
 pub(super) enum Fact {
     Whole(i64),
     Text(String),
+    Texts(Vec<String>),
     Flag(bool),
     Money(Decimal),
     Time(DateTime<Utc>),
@@ -139,8 +141,15 @@ impl<'a> Facts<'a> {
             location,
             application,
             now,
+            tags: &[],
             context: OnceLock::new(),
         }
+    }
+
+    /// With the marks of the place.
+    #[must_use]
+    pub fn with_tags(self, tags: &'a [String]) -> Self {
+        Self { tags, ..self }
     }
 
     /// The facts under their roots.
@@ -208,6 +217,7 @@ impl<'a> Facts<'a> {
             ("status", Fact::Text(installation.status.to_string())),
             ("generation", Fact::Whole(installation.generation.into())),
             ("has_paid", Fact::Flag(installation.periods.has_paid)),
+            ("tags", Fact::Texts(self.tags.to_vec())),
         ];
         for (name, time) in [
             ("trial_ends_at", installation.periods.trial_ends_at),
@@ -274,6 +284,7 @@ impl Fact {
         match self {
             Self::Whole(number) => number.into(),
             Self::Text(text) => text.into(),
+            Self::Texts(texts) => texts.into(),
             Self::Flag(flag) => flag.into(),
             Self::Money(amount) => amount.to_string().into(),
             Self::Time(time) => time.to_rfc3339_opts(SecondsFormat::AutoSi, true).into(),
@@ -286,6 +297,10 @@ impl Fact {
         match self {
             Self::Whole(number) => cel::Value::Int(number),
             Self::Text(text) => text.into(),
+            Self::Texts(texts) => {
+                let texts: Vec<cel::Value> = texts.into_iter().map(cel::Value::from).collect();
+                texts.into()
+            }
             Self::Flag(flag) => cel::Value::Bool(flag),
             Self::Money(amount) => cel::Value::Float(amount.to_f64().unwrap_or(f64::NAN)),
             Self::Time(time) => cel::Value::Timestamp(time.fixed_offset()),

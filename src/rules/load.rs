@@ -12,10 +12,10 @@ use super::{
     sample::Sample,
     step::{ReadSecret, ReadStep, StepReader},
     table::{Table, Text, shorten},
+    together,
     trigger::Trigger,
     vocabulary::{RULE, names},
 };
-use crate::domain::{action::Action, event::Kind};
 
 const PLANNED_KEYS: [&str; 2] = ["cron", "for"];
 
@@ -31,7 +31,7 @@ const DEFAULT_MAX_LATE: Duration = Duration::from_secs(2 * 86_400);
 pub(super) struct ReadRule {
     pub(super) rule: Rule,
     pub(super) name_at: usize,
-    pub(super) secrets: Vec<Option<SecretString>>,
+    pub(super) secrets: Vec<Vec<SecretString>>,
 }
 
 /// Reads one file. A rule with mistakes is left out of the answer.
@@ -96,12 +96,13 @@ impl RuleReader<'_, '_> {
         self.only_for_moments(trigger.as_ref());
         let keep_after_uninstall = self.table.boolean("keep_after_uninstall", self.notebook);
         let steps = self.steps(facts.as_ref());
-        self.not_for_its_own_payments(trigger.as_ref(), &steps);
+        let keeps = keep_after_uninstall.unwrap_or(false);
+        together::check(self.table, trigger.as_ref(), &steps, keeps, self.notebook);
         if self.notebook.count() > before_reading {
             return None;
         }
         let (name, name_at) = name?;
-        let (steps, secrets) = steps.into_iter().map(|read| (read.step, read.secret)).unzip();
+        let (steps, secrets) = steps.into_iter().map(|read| (read.step, read.secrets)).unzip();
         let rule = Rule {
             name,
             trigger: trigger?,
@@ -110,7 +111,7 @@ impl RuleReader<'_, '_> {
             mode: mode.unwrap_or(Mode::Live),
             late: late.unwrap_or(Late::Run),
             max_late: max_late.unwrap_or(DEFAULT_MAX_LATE),
-            keep_after_uninstall: keep_after_uninstall.unwrap_or(false),
+            keep_after_uninstall: keeps,
             cap_per_day,
             steps,
             file: self.notebook.file_name().to_owned(),
@@ -185,18 +186,6 @@ impl RuleReader<'_, '_> {
                 let remedy = "remove it; it belongs to `trial.ending` and `trial.ended`";
                 self.notebook.note(self.table.place_of(key), what, remedy);
             }
-        }
-    }
-
-    /// What it reports would fire it again, without an end.
-    fn not_for_its_own_payments(&mut self, trigger: Option<&Trigger>, steps: &[ReadStep]) {
-        let reports = |read: &ReadStep| matches!(read.step.action, Action::ReportPayment { .. });
-        if matches!(trigger, Some(Trigger::Fixed(Kind::PaymentReceived))) && steps.iter().any(reports) {
-            self.notebook.note(
-                self.table.start,
-                "a rule on `payment.received` cannot report a payment: it would fire it again",
-                "choose another trigger",
-            );
         }
     }
 

@@ -22,6 +22,7 @@ mod schema;
 mod step;
 mod table;
 mod template;
+mod together;
 mod trigger;
 mod vocabulary;
 
@@ -30,7 +31,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use secrecy::SecretString;
 
 pub use self::{
-    body::default_webhook_body,
+    body::{default_webhook_body, forwarded_body},
     condition::Condition,
     explain::{Explanation, KnownFact, explain, explain_rule},
     facts::{ApplicationView, EventView, Facts, Subject},
@@ -41,7 +42,7 @@ pub use self::{
     sample::Sample,
     schema::schema,
     template::{RenderError, render},
-    trigger::{Trigger, Word},
+    trigger::{Family, Trigger, Word},
 };
 use crate::domain::{action::Action, event::Kind, moment::Moment};
 
@@ -65,13 +66,14 @@ pub struct RuleSet {
     retired_secrets: Vec<StepSecret>,
 }
 
-/// What signs the webhook of a step. A step is known by what it does and not by its place, so that a job finds its
-/// secret when the rule was edited meanwhile.
+/// The secrets of a step: what signs its webhook, its bot's token, or its address. A step is known by what it does, so
+/// that a job finds its secrets when the rule was edited meanwhile; by its place only where two steps do the same.
 #[derive(Debug, Clone)]
 struct StepSecret {
     rule: String,
     action: Action,
-    secret: SecretString,
+    number: usize,
+    secrets: Vec<SecretString>,
 }
 
 impl StepSecret {
@@ -81,9 +83,12 @@ impl StepSecret {
 }
 
 impl RuleSet {
-    /// Reads and checks the files. `secrets` reads the file a `secret_file` names. One mistake
-    /// anywhere refuses the set; all of them are told.
-    pub fn load(files: &[SourceFile], secrets: &dyn Fn(&str) -> Result<String, String>) -> Result<Self, Vec<Mistake>> {
+    /// Reads and checks the files. `secrets` reads the file a `secret_file` names; it may answer nothing where the rules
+    /// are only checked. One mistake anywhere refuses the set; all of them are told.
+    pub fn load(
+        files: &[SourceFile],
+        secrets: &dyn Fn(&str) -> Result<Option<String>, String>,
+    ) -> Result<Self, Vec<Mistake>> {
         let mut set = Self::default();
         let mut mistakes = Vec::new();
         let mut names = HashSet::new();
@@ -100,13 +105,13 @@ impl RuleSet {
                         "choose another name; it is part of what makes a firing unique",
                     );
                 }
-                let of_steps = read.rule.steps.iter().zip(read.secrets);
-                set.secrets.extend(of_steps.filter_map(|(step, secret)| {
-                    Some(StepSecret {
-                        rule: name.clone(),
-                        action: step.action.clone(),
-                        secret: secret?,
-                    })
+                let of_steps = read.rule.steps.iter().zip(read.secrets).enumerate();
+                let of_steps = of_steps.filter(|(_, (_, secrets))| !secrets.is_empty());
+                set.secrets.extend(of_steps.map(|(number, (step, secrets))| StepSecret {
+                    rule: name.clone(),
+                    action: step.action.clone(),
+                    number,
+                    secrets,
                 }));
                 set.rules.push(Arc::new(read.rule));
             }
@@ -163,10 +168,21 @@ impl RuleSet {
         self.waiting().map(|rule| rule.max_late).max().unwrap_or_default()
     }
 
-    /// The secret that signs the webhook of a step.
-    pub fn webhook_secret(&self, rule: &str, action: &Action) -> Option<&SecretString> {
-        let mut secrets = self.secrets.iter().chain(&self.retired_secrets);
-        secrets.find(|one| one.is_of(rule, action)).map(|one| &one.secret)
+    /// The secrets of a step, which is counted from 0; the first is the present one. None when the step is in no set
+    /// that this process has seen.
+    pub fn secrets_of<'s>(&'s self, rule: &str, number: usize, action: &Action) -> &'s [SecretString] {
+        let at_its_place = |of: &'s [StepSecret]| {
+            let mut same = of.iter().filter(|one| one.is_of(rule, action));
+            let first = same.clone().next();
+            same.find(|one| one.number == number).or(first)
+        };
+        let found = at_its_place(&self.secrets).or_else(|| at_its_place(&self.retired_secrets));
+        found.map_or(&[], |one| &one.secrets)
+    }
+
+    /// The rules that forward events, also those of sets before, each with the address.
+    pub fn forwarding(&self) -> impl Iterator<Item = (&Rule, &str)> {
+        self.with_retired().filter_map(|rule| Some((rule, rule.forwards_to()?)))
     }
 
     /// Rules in use that wait for a moment.

@@ -14,7 +14,7 @@ pub(super) fn check(facts: &Group, path: &[&str]) -> Result<(), (String, String)
         match fact {
             Fact::Foreign(_) => return Ok(()),
             Fact::Group(inner) => group = inner,
-            Fact::Whole(_) | Fact::Text(_) | Fact::Flag(_) | Fact::Money(_) | Fact::Time(_) => {
+            Fact::Whole(_) | Fact::Text(_) | Fact::Texts(_) | Fact::Flag(_) | Fact::Money(_) | Fact::Time(_) => {
                 let whole = path[..=depth].join(".");
                 return match path.get(depth + 1) {
                     None => Ok(()),

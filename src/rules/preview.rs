@@ -1,8 +1,10 @@
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    body::default_webhook_body,
+    body::{default_webhook_body, forwarded_body},
     facts::Facts,
     rule::{Rule, Step},
     step::result_fields,
@@ -60,6 +62,13 @@ fn one(step: &Step, facts: &Facts<'_>, results: &Map<String, Value>) -> Preview 
     }
     if let Action::SendWebhook { body: None, .. } = action {
         parameters.insert("body".to_owned(), default_webhook_body(facts, results));
+    }
+    if let Action::ForwardEvent { retry_for_seconds, .. } = action {
+        let retry_for = span::write(Duration::from_secs(*retry_for_seconds));
+        parameters.remove("retry_for_seconds");
+        parameters.insert("retry_for".to_owned(), retry_for.into());
+        let body = serde_json::from_str(&forwarded_body(facts, None)).unwrap_or_default();
+        parameters.insert("body".to_owned(), body);
     }
     Preview {
         action: action.name(),

@@ -97,6 +97,14 @@ impl Rule {
         self.steps.iter().any(|step| step.after.is_some())
     }
 
+    /// Where it forwards events to. Such a rule does nothing else.
+    pub fn forwards_to(&self) -> Option<&str> {
+        self.steps.iter().find_map(|step| match &step.action {
+            Action::ForwardEvent { url, .. } => Some(url.as_str()),
+            _ => None,
+        })
+    }
+
     /// Its outline.
     pub fn outline(&self) -> Outline<'_> {
         Outline {

@@ -23,6 +23,8 @@ pub struct Sample {
     pub event: EventView,
     /// The installation, as the event left it.
     pub installation: Installation,
+    /// Marks of the place.
+    pub tags: Vec<String>,
     /// The place.
     pub location: Location,
     /// The application.
@@ -63,6 +65,7 @@ impl Sample {
                     has_paid: true,
                 },
             },
+            tags: vec!["vip".to_owned()],
             location: location(location_id),
             application: ApplicationView {
                 id: application_id,
@@ -78,6 +81,7 @@ impl Sample {
         // A moment of a date has that date.
         let dated = trigger.moment().is_some();
         bare.location = Location::unknown(bare.location.id);
+        bare.tags.clear();
         bare.installation = Installation {
             connected_at: None,
             activated_at: None,
@@ -113,6 +117,7 @@ impl Sample {
             &self.application,
             self.now,
         )
+        .with_tags(&self.tags)
     }
 }
 
@@ -127,19 +132,21 @@ fn subject(trigger: &Trigger, kind: &Kind, now: DateTime<Utc>) -> Subject {
             due_at: now,
             before: *before,
         },
-        (Trigger::Fixed(_), Kind::PaymentReceived | Kind::PaymentRefunded) => Subject::Payment(Payment {
-            id: Some(1),
-            amount: Decimal::new(99_090, 2),
-            currency: Some("EUR".to_owned()),
-            period_from: Some(now),
-            period_to: Some(now + TimeDelta::days(30)),
-            refunded: false,
-        }),
+        (Trigger::Fixed(_) | Trigger::Every(_), Kind::PaymentReceived | Kind::PaymentRefunded) => {
+            Subject::Payment(Payment {
+                id: Some(1),
+                amount: Decimal::new(99_090, 2),
+                currency: Some("EUR".to_owned()),
+                period_from: Some(now),
+                period_to: Some(now + TimeDelta::days(30)),
+                refunded: false,
+            })
+        }
         (Trigger::TrialEnded, _) => Subject::Moment {
             due_at: now,
             before: std::time::Duration::ZERO,
         },
-        (Trigger::Fixed(_), _) => Subject::Status,
+        (Trigger::Fixed(_) | Trigger::Every(_), _) => Subject::Status,
     }
 }
 

@@ -93,6 +93,9 @@ fn value(sort: &Sort) -> Value {
         Sort::Count(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
         Sort::Whole => json!({"type": "integer", "minimum": 1}),
         Sort::Flag => json!({"type": "boolean"}),
+        Sort::Texts(most) => {
+            json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": most})
+        }
         Sort::Steps => {
             json!({"type": "array", "items": {"oneOf": ACTIONS.iter().map(step).collect::<Vec<Value>>()}})
         }

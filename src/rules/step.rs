@@ -1,11 +1,12 @@
+mod messages;
 mod money;
+mod places;
+mod secrets;
 
 use std::str::FromStr;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use rust_decimal::Decimal;
 use secrecy::SecretString;
-use url::Url;
 
 use super::{
     condition::Condition,
@@ -18,18 +19,12 @@ use super::{
 };
 use crate::domain::action::Action;
 
-/// Reads the file of a `secret_file`. The caller does the reading; rules do no IO.
-pub(super) type ReadSecret<'s> = &'s dyn Fn(&str) -> Result<String, String>;
+/// Reads the file of a secret that a step names. The caller does the reading; rules do no IO. Nothing comes back where
+/// the rules are only checked, and secrets need not be there.
+pub(super) type ReadSecret<'s> = &'s dyn Fn(&str) -> Result<Option<String>, String>;
 
-const PLANNED: [&str; 7] = [
-    "uninstall",
-    "set_channel",
-    "set_sender_names",
-    "send_telegram",
-    "send_slack",
-    "forward_event",
-    "set_tag",
-];
+/// An action and the secrets that stay out of it.
+type Read = (Action, Vec<SecretString>);
 
 /// Names a step cannot have, because they mean something else in a text.
 const RESERVED: [&str; 13] = [
@@ -61,14 +56,21 @@ pub(super) fn result_fields(action: &Action) -> &'static [&'static str] {
         | Action::LogCall { .. }
         | Action::SetDiscount { .. }
         | Action::SendWebhook { .. }
-        | Action::SendEmail { .. } => &[],
+        | Action::SendEmail { .. }
+        | Action::SendTelegram { .. }
+        | Action::SendSlack { .. }
+        | Action::ForwardEvent { .. }
+        | Action::SetTag { .. }
+        | Action::Uninstall
+        | Action::SetChannel { .. }
+        | Action::SetSenderNames { .. } => &[],
     }
 }
 
-/// A step that was read, with the secret that stays out of it.
+/// A step that was read, with the secrets that stay out of it.
 pub(super) struct ReadStep {
     pub(super) step: Step,
-    pub(super) secret: Option<SecretString>,
+    pub(super) secrets: Vec<SecretString>,
 }
 
 /// Reads the steps of one rule in order. Texts are checked only when `sample` says what they may
@@ -102,14 +104,14 @@ impl StepReader<'_, '_> {
                 }
                 earlier.push((id, fields));
             }
-            steps.extend(read.map(|(action, secret)| ReadStep {
+            steps.extend(read.map(|(action, secrets)| ReadStep {
                 step: Step {
                     id: ids[number].clone(),
                     after,
                     when,
                     action,
                 },
-                secret,
+                secrets,
             }));
         }
         steps
@@ -138,7 +140,7 @@ impl StepReader<'_, '_> {
         Some(id.value.to_owned())
     }
 
-    fn step(&mut self, table: &Table<'_>, scope: &Steps<'_>) -> Option<(Action, Option<SecretString>)> {
+    fn step(&mut self, table: &Table<'_>, scope: &Steps<'_>) -> Option<Read> {
         if !table.has("action") {
             self.notebook
                 .note(table.start, "`action` is missing", "add `action = \"send_email\"`");
@@ -152,7 +154,7 @@ impl StepReader<'_, '_> {
         match name.value {
             "set_discount" => {
                 let percent = self.percent(table, "percent")?;
-                Some((Action::SetDiscount { percent }, None))
+                Some((Action::SetDiscount { percent }, Vec::new()))
             }
             "create_payment_link" => {
                 let discount = self.percent(table, "discount");
@@ -161,28 +163,26 @@ impl StepReader<'_, '_> {
                     discount,
                     tariff_option_id,
                 };
-                Some((action, None))
+                Some((action, Vec::new()))
             }
             "report_payment" => self.report(table),
             "refund_payment" => self.refund(table, scope),
             "send_webhook" => self.webhook(table, scope),
             "send_email" => self.email(table, scope),
+            "send_telegram" => self.telegram(table, scope),
+            "send_slack" => self.slack(table, scope),
+            "forward_event" => self.forward(table),
+            "set_tag" => self.tag(table),
+            "uninstall" => Some((Action::Uninstall, Vec::new())),
+            "set_channel" => self.channel(table),
+            "set_sender_names" => self.sender_names(table),
             _ => None,
         }
     }
 
     fn unknown_action(&mut self, name: &Text<'_>, word: &str) {
-        let (what, remedy) = if PLANNED.contains(&word) {
-            (
-                format!("the action `{word}` is not available in this version"),
-                format!("available are `{}`", vocabulary::actions().join("`, `")),
-            )
-        } else {
-            (
-                format!("unknown action `{}`", shorten(word)),
-                suggest(word, &vocabulary::actions()),
-            )
-        };
+        let what = format!("unknown action `{}`", shorten(word));
+        let remedy = suggest(word, &vocabulary::actions());
         self.notebook.note(name.span.start, what, remedy);
     }
 
@@ -191,109 +191,6 @@ impl StepReader<'_, '_> {
         valid.extend(names(own));
         table.refuse_unknown(&valid, &[], self.notebook);
         table.ask_for(own, self.notebook);
-    }
-
-    fn webhook(&mut self, table: &Table<'_>, scope: &Steps<'_>) -> Option<(Action, Option<SecretString>)> {
-        let url = table.text("url", self.notebook);
-        if let Some(url) = &url {
-            self.address(url);
-            self.template(url, scope);
-        }
-        let body = table.text("body", self.notebook);
-        if let Some(body) = &body {
-            self.template(body, scope);
-        }
-        let secret = self.secret(table);
-        let action = Action::SendWebhook {
-            url: url?.value.to_owned(),
-            body: body.map(|body| body.value.to_owned()),
-        };
-        Some((action, Some(secret?)))
-    }
-
-    /// The host is written out, so that no event can choose where data goes.
-    fn address(&mut self, url: &Text<'_>) {
-        let begin = url.value.split("{{").next().unwrap_or_default();
-        let templated = begin.len() < url.value.len() || url.value.contains("{%");
-        let host = begin
-            .strip_prefix("https://")
-            .or_else(|| begin.strip_prefix("http://"))
-            .filter(|rest| !templated || rest.contains(['/', '?']))
-            .filter(|rest| !rest.contains("{%") && Url::parse(&format!("https://{rest}")).is_ok());
-        if host.is_none_or(|host| host.starts_with('/')) {
-            self.notebook.note(
-                url.span.start,
-                "this is not the address of a webhook",
-                "write `https://host/path`; `{{ … }}` can stand only after the host",
-            );
-        }
-    }
-
-    fn secret(&mut self, table: &Table<'_>) -> Option<SecretString> {
-        let written = table.text("secret", self.notebook);
-        let file = table.text("secret_file", self.notebook);
-        let (at, secret) = match (written, file) {
-            (Some(_), Some(file)) => {
-                let at = file.span.start;
-                self.notebook
-                    .note(at, "both `secret` and `secret_file` are given", "keep one of them");
-                return None;
-            }
-            (Some(written), None) => (written.span.start, written.value.to_owned()),
-            (None, Some(file)) => match (self.secrets)(file.value) {
-                Ok(secret) => (file.span.start, secret),
-                Err(why) => {
-                    let what = format!("the secret cannot be read: {why}");
-                    self.notebook
-                        .note(file.span.start, what, "put the file there, or correct its name");
-                    return None;
-                }
-            },
-            (None, None) => {
-                if !table.has("secret") && !table.has("secret_file") {
-                    self.notebook.note(
-                        table.start,
-                        "`secret_file` is missing",
-                        "webhooks are signed: add `secret_file = \"/run/secrets/…\"` or `secret = \"whsec_…\"`",
-                    );
-                }
-                return None;
-            }
-        };
-        if !is_webhook_secret(secret.trim()) {
-            self.notebook.note(
-                at,
-                "this is not a webhook secret",
-                "write `whsec_` and the base64 of 24 to 64 random bytes",
-            );
-            return None;
-        }
-        Some(secret.trim().into())
-    }
-
-    fn email(&mut self, table: &Table<'_>, scope: &Steps<'_>) -> Option<(Action, Option<SecretString>)> {
-        let mut text = |key: &str| {
-            let text = table.text(key, self.notebook)?;
-            self.template(&text, scope);
-            Some(text)
-        };
-        let (to, subject, text) = (text("to"), text("subject"), text("text"));
-        if let Some(to) = &to
-            && !to.value.contains("{{")
-            && !to.value.contains('@')
-        {
-            self.notebook.note(
-                to.span.start,
-                "this is not a mail address",
-                "write `name@example.com` or `{{ location.email }}`",
-            );
-        }
-        let action = Action::SendEmail {
-            to: to?.value.to_owned(),
-            subject: subject?.value.to_owned(),
-            text: text?.value.to_owned(),
-        };
-        Some((action, None))
     }
 
     fn template(&mut self, text: &Text<'_>, scope: &Steps<'_>) {
@@ -325,11 +222,4 @@ impl StepReader<'_, '_> {
         }
         whole
     }
-}
-
-fn is_webhook_secret(secret: &str) -> bool {
-    secret
-        .strip_prefix("whsec_")
-        .and_then(|key| STANDARD.decode(key).ok())
-        .is_some_and(|key| (24..=64).contains(&key.len()))
 }

@@ -122,6 +122,27 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// A list of texts.
+    pub(super) fn texts(&self, key: &str, notebook: &mut Notebook<'_>) -> Option<Vec<Text<'t>>> {
+        let list = match self.value(key)?.0 {
+            DeValue::Array(list) => list,
+            other => return self.wrong(key, other, "a list of texts", notebook),
+        };
+        let mut texts = Vec::new();
+        for element in list.iter() {
+            let DeValue::String(value) = element.get_ref() else {
+                let what = format!("`{key}` is a list of texts, but this is {}", kind(element.get_ref()));
+                notebook.note(element.span().start, what, "put it in quotes");
+                return None;
+            };
+            texts.push(Text {
+                value,
+                span: element.span(),
+            });
+        }
+        Some(texts)
+    }
+
     /// The tables of a `[[list]]`.
     pub(super) fn tables(&self, key: &str, header: &str, notebook: &mut Notebook<'_>) -> Vec<Table<'t>> {
         let Some((value, span)) = self.value(key) else {

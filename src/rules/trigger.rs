@@ -22,6 +22,8 @@ pub enum Trigger {
     },
     /// The end of the trial.
     TrialEnded,
+    /// Everything that happens, or everything of one family.
+    Every(Family),
     /// A change of an entity.
     Entity {
         /// Which resource.
@@ -29,6 +31,17 @@ pub enum Trigger {
         /// Which change.
         change: Word,
     },
+}
+
+/// What belongs together. Moments do not: they come to pass only because a rule waits for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Changes of status, payments, entity events.
+    All,
+    /// Changes of status.
+    Installation,
+    /// Payments and refunds.
+    Payment,
 }
 
 /// One half of an entity trigger.
@@ -49,6 +62,13 @@ const FIXED: [(&str, Kind); 7] = [
     ("installation.uninstalled", Kind::InstallationUninstalled),
     ("payment.received", Kind::PaymentReceived),
     ("payment.refunded", Kind::PaymentRefunded),
+];
+
+/// The triggers that stand for several.
+const EVERY: [(&str, Family); 3] = [
+    ("*", Family::All),
+    ("installation.*", Family::Installation),
+    ("payment.*", Family::Payment),
 ];
 
 /// How long before, where an example needs it.
@@ -85,6 +105,9 @@ impl Trigger {
         if let Some((_, kind)) = FIXED.iter().find(|(name, _)| *name == text) {
             return Ok(Self::Fixed(kind.clone()));
         }
+        if let Some((_, family)) = EVERY.iter().find(|(name, _)| *name == text) {
+            return Ok(Self::Every(*family));
+        }
         if PLANNED.contains(&text) {
             return Err((
                 format!("the trigger `{text}` is not available in this version"),
@@ -103,6 +126,7 @@ impl Trigger {
     pub fn names() -> Vec<&'static str> {
         let mut names = fixed_names();
         names.push("record.updated");
+        names.extend(EVERY.iter().map(|(name, _)| *name));
         names
     }
 
@@ -110,7 +134,7 @@ impl Trigger {
     pub(super) fn word(&self) -> String {
         match self {
             Self::TrialEnding { .. } => "trial.ending".to_owned(),
-            Self::Fixed(_) | Self::TrialEnded | Self::Entity { .. } => self.to_string(),
+            Self::Fixed(_) | Self::TrialEnded | Self::Every(_) | Self::Entity { .. } => self.to_string(),
         }
     }
 
@@ -119,7 +143,7 @@ impl Trigger {
         let on = format!("on = \"{}\"", self.word());
         match self {
             Self::TrialEnding { before } => format!("{on}\nbefore = \"{}\"", span::show(*before)),
-            Self::Fixed(_) | Self::TrialEnded | Self::Entity { .. } => on,
+            Self::Fixed(_) | Self::TrialEnded | Self::Every(_) | Self::Entity { .. } => on,
         }
     }
 
@@ -130,6 +154,7 @@ impl Trigger {
             Self::Fixed(wanted) => wanted == kind,
             Self::TrialEnding { before } => *kind == Kind::TrialEnding && moment_before == Some(*before),
             Self::TrialEnded => *kind == Kind::TrialEnded,
+            Self::Every(family) => family.admits(kind),
             Self::Entity { resource, change } => match kind {
                 Kind::Entity {
                     resource: found,
@@ -156,7 +181,7 @@ impl Trigger {
         match self {
             Self::TrialEnding { before } => Some(Moment::TrialEnding { before: *before }),
             Self::TrialEnded => Some(Moment::TrialEnded),
-            Self::Fixed(_) | Self::Entity { .. } => None,
+            Self::Fixed(_) | Self::Every(_) | Self::Entity { .. } => None,
         }
     }
 
@@ -170,11 +195,30 @@ impl Trigger {
             Self::Fixed(kind) => kind.clone(),
             Self::TrialEnding { .. } => Kind::TrialEnding,
             Self::TrialEnded => Kind::TrialEnded,
+            Self::Every(Family::All | Family::Installation) => Kind::InstallationActivated,
+            Self::Every(Family::Payment) => Kind::PaymentReceived,
             Self::Entity { resource, change } => Kind::Entity {
                 resource: word(resource, "record"),
                 change: word(change, "updated"),
             },
         }
+    }
+}
+
+impl Family {
+    fn admits(self, kind: &Kind) -> bool {
+        let fixed = FIXED.iter().find(|(_, fixed)| fixed == kind).map(|(name, _)| *name);
+        let of = |prefix: &str| fixed.is_some_and(|name| name.starts_with(prefix));
+        match self {
+            Self::All => fixed.is_some() || matches!(kind, Kind::Entity { .. }),
+            Self::Installation => of("installation."),
+            Self::Payment => of("payment."),
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        let written = EVERY.iter().find(|(_, family)| *family == self);
+        written.map_or("*", |(name, _)| name)
     }
 }
 
@@ -203,7 +247,7 @@ fn parse_entity(text: &str) -> Result<Trigger, (String, String)> {
     let family = ["installation", "payment", "trial", "period", "connect"];
     if family.contains(&resource) {
         let remedy = if change == "*" {
-            "`*` is for entity events; write one rule for each trigger".to_owned()
+            "`*` is not for moments; write one rule for each trigger".to_owned()
         } else {
             suggest_whole(text)
         };
@@ -254,6 +298,7 @@ impl fmt::Display for Trigger {
             Self::Fixed(kind) => kind.fmt(f),
             Self::TrialEnding { before } => write!(f, "trial.ending {} before", span::show(*before)),
             Self::TrialEnded => f.write_str("trial.ended"),
+            Self::Every(family) => f.write_str(family.as_str()),
             Self::Entity { resource, change } => write!(f, "{resource}.{change}"),
         }
     }

@@ -1,6 +1,9 @@
 //! The keys that rules and their steps have. The reader takes no others and asks for those that are
 //! needed; the schema for editors is made from the same tables.
 
+mod verbs;
+
+pub(super) use self::verbs::ACTIONS;
 use super::{
     load::MOST_A_DAY,
     rule::{Late, Mode, OncePer},
@@ -37,6 +40,8 @@ pub(super) enum Sort {
     /// 1 or more.
     Whole,
     Flag,
+    /// From 1 to so many texts.
+    Texts(usize),
     /// The steps of a rule.
     Steps,
 }
@@ -189,103 +194,6 @@ pub(super) const STEP: &[Key] = &[
         need: Need::Told,
         example: "\"send_email\"",
         help: "What to do.",
-    },
-];
-
-/// The actions.
-pub(super) const ACTIONS: &[Verb] = &[
-    Verb {
-        name: "set_discount",
-        help: "Set the discount of the location for payments through the platform.",
-        keys: &[needed("percent", Sort::Percent, "20", "0 takes it away.")],
-    },
-    Verb {
-        name: "create_payment_link",
-        help: "Make a link by which the owner pays through the platform. Result: `url`, `discount`.",
-        keys: &[
-            possible("discount", Sort::Percent, "15", "Discount in this link, in percent."),
-            possible(
-                "tariff_option_id",
-                Sort::Whole,
-                "123",
-                "Which option of the tariffs; else the cheapest, when there are any.",
-            ),
-        ],
-    },
-    Verb {
-        name: "report_payment",
-        help: "Report a payment made on your side, for the period after what is paid for already. \
-               Result: `payment_id`, `period_from`, `period_to`.",
-        keys: &[
-            needed("amount", Sort::Amount, "29.90", "Whole units and their parts."),
-            needed(
-                "currency",
-                Sort::Shaped("^[A-Z]{3}$"),
-                "\"EUR\"",
-                "Three capital letters.",
-            ),
-            one_of("months", Sort::Count(120), "1", "The period, in calendar months."),
-            one_of("days", Sort::Count(3660), "30", "The period, in days."),
-        ],
-    },
-    Verb {
-        name: "refund_payment",
-        help: "Give back a payment that was reported. Result: `payment_id`.",
-        keys: &[needed(
-            "payment",
-            Sort::Text,
-            "\"{{ event.payment.id }}\"",
-            "The number of the payment; a text with `{{ … }}`.",
-        )],
-    },
-    Verb {
-        name: "send_webhook",
-        help: "POST to another system, signed by the Standard Webhooks specification.",
-        keys: &[
-            needed(
-                "url",
-                Sort::Shaped("^https?://"),
-                "\"https://example.com/hook\"",
-                "`{{ … }}` can stand only after the host.",
-            ),
-            one_of(
-                "secret_file",
-                Sort::Text,
-                "\"/run/secrets/webhook\"",
-                "A file that holds `whsec_…`; relative to the configuration.",
-            ),
-            one_of(
-                "secret",
-                Sort::Shaped("^\\s*whsec_"),
-                "\"whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
-                "`whsec_` and the base64 of 24 to 64 random bytes.",
-            ),
-            possible(
-                "body",
-                Sort::Text,
-                "\"{{ event.kind }}\"",
-                "A text with `{{ … }}`; without it all that is known, as JSON.",
-            ),
-        ],
-    },
-    Verb {
-        name: "send_email",
-        help: "A mail through the mail server of the configuration.",
-        keys: &[
-            needed(
-                "to",
-                Sort::Text,
-                "\"{{ location.email }}\"",
-                "The recipient; a text with `{{ … }}`.",
-            ),
-            needed(
-                "subject",
-                Sort::Text,
-                "\"…\"",
-                "The subject line; a text with `{{ … }}`.",
-            ),
-            needed("text", Sort::Text, "\"…\"", "Plain text with `{{ … }}`."),
-        ],
     },
 ];
 

@@ -14,7 +14,7 @@ use super::calls::Call;
 use super::envelope::Answer;
 
 /// The verbs, as `GET /_sandbox` lists them.
-const VERBS: [(&str, &str); 20] = [
+const VERBS: [(&str, &str); 21] = [
     ("POST applications", "add or replace an application"),
     ("POST locations", "add or replace a location; only the id is required"),
     (
@@ -53,6 +53,7 @@ const VERBS: [(&str, &str); 20] = [
     ("GET deliveries", "how callbacks and entity events fared"),
     ("GET mails", "the mails the mailbox took"),
     ("GET inbox", "the requests /inbox/{name} took"),
+    ("GET chats", "the messages /telegram and /slack/{name} took"),
 ];
 
 /// Time that passes.
@@ -128,6 +129,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(get!("/deliveries", sandbox => sandbox.deliveries()))
         .service(get!("/mails", sandbox => sandbox.mails()))
         .service(get!("/inbox", sandbox => sandbox.inbox()))
+        .service(get!("/chats", sandbox => sandbox.chats()))
         .default_service(web::to(nowhere));
     config.service(scope);
 }

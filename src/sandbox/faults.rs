@@ -14,7 +14,7 @@ pub struct Fault {
     /// The call it applies to: a name as in the call log, `*` for every call of the
     /// marketplace's API, or one of the deliveries `callback`, `callback.freeze` (and
     /// `uninstall`, `payment`), `event`, `event.record` (and other resources), `inbox`,
-    /// `inbox.{name}`.
+    /// `inbox.{name}`, `telegram`, `telegram.{chat}`, `slack`, `slack.{name}`.
     pub call: String,
     /// What happens.
     pub kind: FaultKind,
@@ -117,7 +117,7 @@ impl Fault {
         let delivery = matches!(self.kind, FaultKind::Lost | FaultKind::Duplicate);
         let fits = match self.call.split('.').next().unwrap_or("") {
             "callback" | "event" => delivery,
-            "inbox" => self.kind == FaultKind::Status,
+            "inbox" | "telegram" | "slack" => self.kind == FaultKind::Status,
             name if name == "*" || Call::ALL.iter().any(|call| call.name() == name) => !delivery,
             _ => bail!("there is no call named {:?}", self.call),
         };

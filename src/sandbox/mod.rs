@@ -9,6 +9,7 @@
 //!   dictionaries (contract 6).
 //! * The control API under `/_sandbox` (below).
 //! * `POST /inbox/{name}`: records outgoing webhooks of the backend that is tried.
+//! * `/telegram` and `/slack/{name}`: the Bot API of Telegram and incoming webhooks of Slack, as far as messages go.
 //! * A mailbox, if asked for: an SMTP server that keeps every mail.
 //!
 //! Everything it sends (callbacks, entity events) goes to the URLs of its applications, once
@@ -38,13 +39,14 @@
 //! | `POST advance` `{seconds, hours, days}` | time passes |
 //! | `POST settle` | answers when nothing is under way |
 //! | `POST`, `GET`, `DELETE faults` | bad days on demand |
-//! | `GET truth`, `calls`, `deliveries`, `mails`, `inbox`; `POST reset-calls` | what happened |
+//! | `GET truth`, `calls`, `deliveries`, `mails`, `inbox`, `chats`; `POST reset-calls` | what happened |
 //!
 //! A verb that makes no sense is answered 400 with `{"error": …}`.
 
 mod ask;
 mod callbacks;
 mod calls;
+mod chats;
 /// A run of the marketplace against any backend.
 pub mod conformance;
 mod connect;
@@ -91,6 +93,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 pub use calls::{CallRecord, Calls};
+pub use chats::Said;
 pub use connect::{Connect, Connected, Connection, Followed};
 pub use events::Change;
 pub use faults::{Fault, FaultKind};
@@ -185,6 +188,8 @@ impl Sandbox {
                 .app_data(PayloadConfig::new(MOST_BYTES))
                 .configure(control::routes)
                 .route("/inbox/{name}", web::post().to(inbox::receive))
+                .route("/telegram/bot{token}/{method}", web::post().to(chats::telegram))
+                .route("/slack/{name}", web::post().to(chats::slack))
                 .configure(gate::routes)
         })
         .workers(1)

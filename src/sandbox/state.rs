@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::calls::CallLog;
+use super::chats::Said;
 use super::faults::Faults;
 use super::hooks::Hook;
 use super::inbox::Received;
@@ -50,6 +51,7 @@ pub(super) struct State {
     pub(super) sent: Log<Sent>,
     pub(super) mails: Log<Mail>,
     pub(super) inbox: Log<Received>,
+    pub(super) chats: Log<Said>,
 }
 
 impl State {
@@ -80,6 +82,7 @@ impl State {
             sent: Log::default(),
             mails: Log::default(),
             inbox: Log::default(),
+            chats: Log::default(),
         }
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Sandbox;
 use super::calls::Calls;
+use super::chats::Said;
 use super::events::{Change, Manner};
 use super::faults::Fault;
 use super::inbox::Received;
@@ -198,6 +199,11 @@ impl Sandbox {
     /// The requests the inboxes took.
     pub async fn inbox(&self) -> Vec<Received> {
         self.lock().inbox.to_vec()
+    }
+
+    /// The messages that the stand-ins for Telegram and Slack took.
+    pub async fn chats(&self) -> Vec<Said> {
+        self.lock().chats.to_vec()
     }
 
     /// Changes the state and waits until the callbacks it caused were sent.

@@ -46,6 +46,8 @@ pub mod reconciliations;
 pub mod sizes;
 /// Figures for the metrics.
 pub mod stats;
+/// Marks of places, for conditions of rules.
+pub mod tags;
 /// Moments to come.
 pub mod timers;
 /// What keeps tables small and plans good.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use sqlx::PgPool;
 
 use super::holds;
-use crate::domain::ids::ApplicationId;
+use crate::domain::{action::Priority, ids::ApplicationId};
 
 /// What the gauges show.
 #[derive(Debug, Default)]
@@ -19,8 +19,10 @@ pub struct Stats {
     pub discarded_last_day: BTreeMap<String, i64>,
     /// Calls that move money and are not at their end, by state.
     pub ledger: BTreeMap<String, i64>,
-    /// How late the oldest due job is.
+    /// How late the oldest due job is, forwarded events aside.
     pub job_oldest_due_seconds: f64,
+    /// Events that wait to be forwarded, by application and rule: how many, and for how many seconds the oldest has.
+    pub forwarding: BTreeMap<(i64, String), (i64, f64)>,
     /// Moments that have come and are not announced yet.
     pub moments_due: i64,
     /// Events nobody has judged.
@@ -47,6 +49,7 @@ pub async fn read(pool: &PgPool, activation_limit: Duration) -> sqlx::Result<Sta
     stats.jobs = jobs(pool).await?;
     stats.discarded_last_day = discarded_last_day(pool).await?;
     stats.ledger = open_entries(pool).await?;
+    stats.forwarding = forwarding(pool).await?;
     stats.held = holds::counts(pool).await?;
     stats.activation_oldest_seconds = oldest_activations(pool, activation_limit).await?;
     stats.reconciled_at = reconciled_at(pool).await?;
@@ -61,10 +64,11 @@ async fn waiting(pool: &PgPool) -> sqlx::Result<Stats> {
         select (select count(*) from inbox) as "unprocessed!",
                coalesce((select extract(epoch from now() - received_at)::float8 from inbox order by event_id limit 1), 0) as "oldest!",
                coalesce((select extract(epoch from now() - min(l.run_at))::float8 from lanes l
-                         where l.run_at <= now() and (l.leased_until is null or l.leased_until < now())
+                         where l.priority <> $1 and l.run_at <= now() and (l.leased_until is null or l.leased_until < now())
                            and exists (select from jobs j where j.lane_id = l.id)), 0) as "due!",
                (select count(*) from timers where due_at <= now() and fired_for is distinct from due_at) as "moments_due!"
-        "#
+        "#,
+        Priority::Forwarding as i16
     )
     .fetch_one(pool)
     .await?;
@@ -95,6 +99,20 @@ async fn jobs(pool: &PgPool) -> sqlx::Result<BTreeMap<(String, String), i64>> {
         .into_iter()
         .map(|row| ((row.state, row.action), row.count))
         .collect())
+}
+
+async fn forwarding(pool: &PgPool) -> sqlx::Result<BTreeMap<(i64, String), (i64, f64)>> {
+    let waiting = sqlx::query!(
+        r#"select application_id, rule as "rule!", count(*) as "count!",
+                  coalesce(extract(epoch from now() - min(created_at))::float8, 0) as "age!"
+           from jobs where action = 'forward_event' and rule is not null group by 1, 2"#
+    )
+    .fetch_all(pool)
+    .await?;
+    let by_rule = waiting
+        .into_iter()
+        .map(|row| ((row.application_id, row.rule), (row.count, row.age)));
+    Ok(by_rule.collect())
 }
 
 async fn discarded_last_day(pool: &PgPool) -> sqlx::Result<BTreeMap<String, i64>> {

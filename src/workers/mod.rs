@@ -25,6 +25,7 @@ use tokio::{
 };
 use tracing::error;
 
+use self::executor::Crew;
 use crate::{app::App, store};
 
 /// Whether a step found work.
@@ -41,7 +42,14 @@ pub enum Step {
 const STEP_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// The names of the workers, as in metrics.
-pub const NAMES: [&str; 5] = ["processor", "executor", "scheduler", "reconciler", "pruner"];
+pub const NAMES: [&str; 6] = [
+    "processor",
+    "executor",
+    "forwarder",
+    "scheduler",
+    "reconciler",
+    "pruner",
+];
 
 /// The running workers of a process.
 pub struct Workers {
@@ -83,7 +91,9 @@ pub fn start(app: &Arc<App>) -> Workers {
         stopped.clone(),
         pruner::step,
     ));
-    tasks.spawn(executor::run(Arc::clone(app), stopped));
+    for crew in [Crew::Executor, Crew::Forwarder] {
+        tasks.spawn(executor::run(Arc::clone(app), crew, stopped.clone()));
+    }
     let app = Arc::clone(app);
     Workers { tasks, app }
 }

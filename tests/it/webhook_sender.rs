@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bellhop::notify::{
     error::Error,
+    http::Http,
     webhook::{Secret, SignedRequest, WebhookSender},
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -40,7 +41,7 @@ async fn deliver(answer: Option<&'static str>) -> (Result<u16, Error>, String) {
         body: BODY,
         secrets: &secrets,
     };
-    let sender = WebhookSender::new(Duration::from_millis(300)).expect("a sender");
+    let sender = WebhookSender::new(Http::new(Duration::from_millis(300)).expect("clients"));
     let result = sender.send(&request).await.map(|answer| answer.status);
     (result, receiver.await.expect("a request"))
 }

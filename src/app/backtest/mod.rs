@@ -21,6 +21,7 @@ use crate::{
     store::{
         self, PgPool, PgTransaction, installations,
         past::{self, Wanted},
+        tags,
     },
 };
 
@@ -162,6 +163,7 @@ async fn known(tx: &mut PgTransaction<'_>, application: &Application, span: Span
     let present = installations::read(tx, &places).await?;
     let present: HashMap<_, _> = present.into_iter().map(|known| (known.place, known)).collect();
     let locations = installations::locations(tx, &places).await?;
+    let tags = tags::read(tx, &places).await?;
     let mut history = History::new(application.trial_days);
     each(tx, &wanted(application.id, (now, now), None), |event| {
         history.take(event)
@@ -177,5 +179,6 @@ async fn known(tx: &mut PgTransaction<'_>, application: &Application, span: Span
         complete: history.complete(&present),
         present,
         locations: locations.into_iter().collect(),
+        tags,
     })
 }

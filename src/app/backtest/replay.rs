@@ -70,6 +70,8 @@ pub(super) struct Known {
     /// Installations as they are now.
     pub(super) present: HashMap<Place, Installation>,
     pub(super) locations: HashMap<Place, Location>,
+    /// Marks of places as they are now.
+    pub(super) tags: HashMap<Place, Vec<String>>,
     /// Places whose past is known as it was.
     pub(super) complete: HashSet<Place>,
 }
@@ -204,7 +206,8 @@ impl<'r> Replay<'r> {
         let place = installation.place;
         let unknown = Location::unknown(place.location_id);
         let location = self.known.locations.get(&place).unwrap_or(&unknown);
-        let facts = Facts::new(event, installation, location, &self.known.application, now);
+        let tags = self.known.tags.get(&place).map_or(&[][..], Vec::as_slice);
+        let facts = Facts::new(event, installation, location, &self.known.application, now).with_tags(tags);
         self.report.considered += 1;
         if !self.known.complete.contains(&place) {
             self.report.seen_as_now.insert(place.location_id);

@@ -139,17 +139,7 @@ fn sheet(found: &Detail) -> Sheet {
     sheet.field("trial ends", item.trial_ends_at.map(stamp));
     sheet.field("paid until", item.paid_until.map(stamp));
     sheet.field("has paid", Some(if item.has_paid { "yes" } else { "no" }));
-    for erasure in &found.erasures {
-        let (before, at, by) = (
-            stamp(erasure.erased_before),
-            stamp(erasure.erased_at),
-            &erasure.asked_by,
-        );
-        sheet.field(
-            "erased",
-            Some(format!("personal data before {before}, at {at}, by {by}")),
-        );
-    }
+    marks(&mut sheet, found);
     let mut history = Table::new(&["at", "from", "to", "generation", "learnt from", "event"]);
     for step in &found.history {
         history.row([
@@ -186,4 +176,21 @@ fn sheet(found: &Detail) -> Sheet {
     sheet.table("Events, newest first", &events::of_location(&found.events));
     sheet.json("The place", found.location.as_ref());
     sheet
+}
+
+/// What was set by rules, and what was taken away.
+fn marks(sheet: &mut Sheet, found: &Detail) {
+    let tags: Vec<&str> = found.tags.iter().map(|tag| tag.tag.as_str()).collect();
+    sheet.field("tags", (!tags.is_empty()).then(|| tags.join(", ")));
+    for erasure in &found.erasures {
+        let (before, at, by) = (
+            stamp(erasure.erased_before),
+            stamp(erasure.erased_at),
+            &erasure.asked_by,
+        );
+        sheet.field(
+            "erased",
+            Some(format!("personal data before {before}, at {at}, by {by}")),
+        );
+    }
 }

@@ -73,6 +73,9 @@ struct World {
     /// Time zone of the location, such as Europe/Berlin.
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
+    /// Marks of the location, such as vip,wholesale; an empty text for none.
+    #[arg(long, value_name = "TAGS")]
+    tags: Option<String>,
     /// The moment of the decision.
     #[arg(long, value_name = "TIME")]
     now: Option<DateTime<Utc>>,
@@ -219,6 +222,10 @@ impl World {
         periods.has_paid = self.has_paid.unwrap_or(periods.has_paid);
         periods.trial_ends_at = self.trial_ends_at.or(periods.trial_ends_at);
         periods.paid_until = self.paid_until.or(periods.paid_until);
+        if let Some(tags) = &self.tags {
+            let tags = tags.split(',').map(str::trim).filter(|tag| !tag.is_empty());
+            sample.tags = tags.map(str::to_owned).collect();
+        }
         let location = &mut sample.location;
         location.country_id = self.country_id.or(location.country_id);
         for (given, known_so_far) in [

@@ -1,29 +1,14 @@
 use serde_json::json;
 
-use super::{LimitError, MAX_NAMES};
+use super::LimitError;
+pub use crate::domain::messaging::Channel;
 use crate::{
-    domain::ids::Place,
+    domain::{
+        ids::Place,
+        messaging::{MOST_SENDER_NAMES, objection_to_sender_name},
+    },
     marketplace::call::{Base, Call, CallName, nothing},
 };
-
-/// A way to send messages to clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Channel {
-    /// Text messages.
-    Sms,
-    /// WhatsApp.
-    Whatsapp,
-}
-
-impl Channel {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sms => "sms",
-            Self::Whatsapp => "whatsapp",
-        }
-    }
-}
 
 /// M5: whether a channel can be used at a location. For chat bots and SMS aggregators only.
 pub fn update_channel(place: Place, channel: Channel, available: bool) -> Call<()> {
@@ -38,11 +23,11 @@ pub fn update_channel(place: Place, channel: Channel, available: bool) -> Call<(
 
 /// M12: the names that text messages come from.
 pub fn short_names(place: Place, names: &[String]) -> Result<Call<()>, LimitError> {
-    if names.is_empty() || names.len() > MAX_NAMES {
+    if names.is_empty() || names.len() > MOST_SENDER_NAMES {
         return Err(LimitError::NameCount(names.len()));
     }
     for name in names {
-        if let Some(reason) = objection(name) {
+        if let Some(reason) = objection_to_sender_name(name) {
             return Err(LimitError::Name {
                 name: name.clone(),
                 reason,
@@ -57,24 +42,6 @@ pub fn short_names(place: Place, names: &[String]) -> Result<Call<()>, LimitErro
             "short_names": names,
         })),
     )
-}
-
-/// What the vendor's own client holds against a name (contract M12).
-fn objection(name: &str) -> Option<&'static str> {
-    let lower = name.trim().to_lowercase();
-    // Cyrillic with its supplement and extensions, by Unicode blocks.
-    let cyrillic = |c: char| matches!(c, '\u{400}'..='\u{52f}' | '\u{1c80}'..='\u{1c8f}' | '\u{2de0}'..='\u{2dff}' | '\u{a640}'..='\u{a69f}');
-    if lower.is_empty() {
-        Some("empty")
-    } else if lower.chars().any(cyrillic) {
-        Some("has Cyrillic letters")
-    } else if lower.contains("altegio") {
-        Some("has the marketplace's name in it")
-    } else if lower == "ag" {
-        Some("is the marketplace's own")
-    } else {
-        None
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 
 use rust_decimal::Decimal;
 
+use crate::domain::messaging::MOST_SENDER_NAMES;
+
 /// Tariffs, discounts, payment links, payments.
 pub mod billing;
 /// Pages and messages of an application inside the cabinet.
@@ -45,7 +47,7 @@ pub enum LimitError {
         reason: &'static str,
     },
     /// No sender name at all, or too many.
-    #[error("1 to {MAX_NAMES} sender names, not {0}")]
+    #[error("1 to {MOST_SENDER_NAMES} sender names, not {0}")]
     NameCount(usize),
     /// A sender name that the marketplace refuses.
     #[error("not allowed as a sender name ({reason}): {name}")]
@@ -82,8 +84,6 @@ pub const MAX_LOCATIONS: usize = 1000;
 pub const MAX_HOOKS: usize = 10;
 /// Characters of one webhook address (contract 4).
 pub const MAX_ADDRESS: usize = 4096;
-/// Sender names (contract 4).
-pub const MAX_NAMES: usize = 20;
 
 /// Characters of a chat message (contract M13).
 pub const MAX_MESSAGE: usize = 4000;

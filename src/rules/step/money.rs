@@ -1,9 +1,8 @@
 use std::str::FromStr;
 
 use rust_decimal::Decimal;
-use secrecy::SecretString;
 
-use super::StepReader;
+use super::{Read, StepReader};
 use crate::{
     domain::action::{Action, Term},
     rules::{
@@ -13,7 +12,7 @@ use crate::{
 };
 
 impl StepReader<'_, '_> {
-    pub(super) fn report(&mut self, table: &Table<'_>) -> Option<(Action, Option<SecretString>)> {
+    pub(super) fn report(&mut self, table: &Table<'_>) -> Option<Read> {
         let amount = self.amount(table);
         let currency = table.text("currency", self.notebook);
         if let Some(currency) = &currency
@@ -43,7 +42,7 @@ impl StepReader<'_, '_> {
             currency: currency?.value.to_owned(),
             term: term?,
         };
-        Some((action, None))
+        Some((action, Vec::new()))
     }
 
     fn amount(&mut self, table: &Table<'_>) -> Option<Decimal> {
@@ -62,10 +61,10 @@ impl StepReader<'_, '_> {
         amount
     }
 
-    pub(super) fn refund(&mut self, table: &Table<'_>, scope: &Steps<'_>) -> Option<(Action, Option<SecretString>)> {
+    pub(super) fn refund(&mut self, table: &Table<'_>, scope: &Steps<'_>) -> Option<Read> {
         let payment = table.text("payment", self.notebook)?;
         self.template(&payment, scope);
         let payment = payment.value.to_owned();
-        Some((Action::RefundPayment { payment }, None))
+        Some((Action::RefundPayment { payment }, Vec::new()))
     }
 }

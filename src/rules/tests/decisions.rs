@@ -13,9 +13,23 @@ fn the_examples_load() {
         include_str!("../../../examples/rules/payment-thanks.toml"),
         include_str!("../../../examples/rules/own-payment.toml"),
         include_str!("../../../examples/rules/cancelled-appointments.toml"),
+        include_str!("../../../examples/rules/forward-everything.toml"),
+        include_str!("../../../examples/rules/forward-no-shows.toml"),
+        include_str!("../../../examples/rules/telegram-on-install.toml"),
+        include_str!("../../../examples/rules/slack-on-uninstall.toml"),
+        include_str!("../../../examples/rules/tag-vip.toml"),
+        include_str!("../../../examples/rules/sender-names.toml"),
     ];
     let files: Vec<SourceFile> = examples.iter().map(|text| file(text)).collect();
-    let set = RuleSet::load(&files, &|_| Ok(format!("{SECRET}\n"))).unwrap_or_else(|all| panic!("{}", show(&all)));
+    let secret = |path: &str| {
+        let text = match path {
+            "/run/secrets/telegram-bot" => "123456789:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "/run/secrets/slack-webhook" => "https://hooks.slack.com/services/T0/B0/X0",
+            _ => SECRET,
+        };
+        Ok(Some(format!("{text}\n")))
+    };
+    let set = RuleSet::load(&files, &secret).unwrap_or_else(|all| panic!("{}", show(&all)));
     let names: Vec<&str> = set.rules().iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(
         names,
@@ -25,7 +39,14 @@ fn the_examples_load() {
             "frozen-notice",
             "payment-thanks",
             "contract-month",
-            "cancelled-appointments"
+            "cancelled-appointments",
+            "forward-everything",
+            "forward-no-shows",
+            "telegram-on-install",
+            "slack-on-uninstall",
+            "tag-vip",
+            "vip-trial-ends",
+            "sender-names",
         ]
     );
     assert_eq!(
@@ -38,9 +59,8 @@ fn the_examples_load() {
         .iter()
         .find(|rule| rule.name == "offer-at-trial-end")
         .expect("a rule");
-    let secret = |step: usize| set.webhook_secret(&offer.name, &offer.steps[step].action);
-    assert!(secret(2).is_some());
-    assert!(secret(1).is_none());
+    let secrets = |step: usize| set.secrets_of(&offer.name, step, &offer.steps[step].action).len();
+    assert_eq!((secrets(2), secrets(1)), (1, 0));
     assert!(!format!("{set:?}").contains(SECRET));
 }
 
@@ -270,6 +290,7 @@ fn the_default_body_of_a_webhook_says_everything() {
           "generation": 2,
           "has_paid": false,
           "status": "active",
+          "tags": [],
           "trial_ends_at": "2026-03-07T21:30:00Z"
         },
         "location": {

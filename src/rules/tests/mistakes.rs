@@ -3,8 +3,8 @@ use super::*;
 /// Every mistake of a file, as it is told.
 fn told(text: &str) -> String {
     let mistakes = RuleSet::load(&[file(text)], &|path| match path {
-        "/run/secrets/good" => Ok(SECRET.to_owned()),
-        "/run/secrets/bad" => Ok("hunter2".to_owned()),
+        "/run/secrets/good" => Ok(Some(SECRET.to_owned())),
+        "/run/secrets/bad" => Ok(Some("hunter2".to_owned())),
         _ => Err("no such file".to_owned()),
     });
     mistakes.map_or_else(|mistakes| show(&mistakes), |_| "no mistake".to_owned())
@@ -22,7 +22,7 @@ fn heads(heads: &[&str]) -> String {
 }
 
 /// The mistakes of rules that differ in their steps.
-fn steps(steps: &[&str]) -> String {
+pub(super) fn steps(steps: &[&str]) -> String {
     let told: Vec<String> = steps
         .iter()
         .map(|step| {
@@ -101,7 +101,7 @@ fn triggers() {
         "on = \"period.ending\"",
         "on = \"period.changed\"",
         "on = \"connect.opened\"",
-        "on = \"installation.*\"",
+        "on = \"trial.*\"",
         "on = \"installation.actived\"",
         "on = \"payments.received\"",
         "on = \"trial.ending\"",
@@ -119,7 +119,7 @@ fn triggers() {
     rules/a.toml:3:6: the trigger `period.ending` is not available in this version; choose another one
     rules/a.toml:3:6: unknown trigger `period.changed`; possible are `installation.pending`, `installation.activated`, `installation.frozen`, `installation.unfrozen`, `installation.uninstalled`, `payment.received`, `payment.refunded`, `trial.ending`, `trial.ended`, and `<resource>.created`, `.updated`, `.deleted` for entity events
     rules/a.toml:3:6: unknown trigger `connect.opened`; possible are `installation.pending`, `installation.activated`, `installation.frozen`, `installation.unfrozen`, `installation.uninstalled`, `payment.received`, `payment.refunded`, `trial.ending`, `trial.ended`, and `<resource>.created`, `.updated`, `.deleted` for entity events
-    rules/a.toml:3:6: unknown trigger `installation.*`; `*` is for entity events; write one rule for each trigger
+    rules/a.toml:3:6: unknown trigger `trial.*`; `*` is not for moments; write one rule for each trigger
     rules/a.toml:3:6: unknown trigger `installation.actived`; did you mean `installation.activated`?
     rules/a.toml:3:6: unknown trigger `payments.received`; did you mean `payment.received`?
     rules/a.toml:3:6: `trial.ending` needs to know how long before; add `before = "3d"`; for the end itself there is `trial.ended`
@@ -242,7 +242,6 @@ fn conditions() {
 fn actions() {
     insta::assert_snapshot!(steps(&[
         "percent = 5",
-        "action = \"uninstall\"",
         "action = \"refund_payment\"",
         "action = \"refund_payment\"\npayment = \"{{ event.paiment.id }}\"",
         "action = \"report_payment\"",
@@ -262,7 +261,6 @@ fn actions() {
         "id = \"a\"\naction = \"create_payment_link\"\n[[rule.then]]\nid = \"a\"\naction = \"create_payment_link\"",
     ]), @r##"
     rules/a.toml:4:1: `action` is missing; add `action = "send_email"`
-    rules/a.toml:5:10: the action `uninstall` is not available in this version; available are `set_discount`, `create_payment_link`, `report_payment`, `refund_payment`, `send_webhook`, `send_email`
     rules/a.toml:4:1: `payment` is missing; add `payment = "{{ event.payment.id }}"`
     rules/a.toml:6:15: `event` has no `paiment`; did you mean `payment`?
     rules/a.toml:4:1: `amount` is missing; add `amount = 29.90`
@@ -324,7 +322,7 @@ fn webhooks() {
     rules/a.toml:7:10: this is not a webhook secret; write `whsec_` and the base64 of 24 to 64 random bytes
     rules/a.toml:7:15: this is not a webhook secret; write `whsec_` and the base64 of 24 to 64 random bytes
     rules/a.toml:7:15: the secret cannot be read: no such file; put the file there, or correct its name
-    rules/a.toml:8:15: both `secret` and `secret_file` are given; keep one of them
+    rules/a.toml:8:1: both `secret` and `secret_file` are given; keep one of them
     "##);
 }
 

@@ -44,6 +44,8 @@ pub struct Claimed {
     pub started_at: DateTime<Utc>,
     /// After so many it is discarded.
     pub max_attempts: i32,
+    /// How long ago it was queued, by the clock of the database.
+    pub age: Duration,
 }
 
 /// Whose lanes a worker leases, and how.
@@ -53,8 +55,10 @@ pub struct Hands<'a> {
     pub worker: &'a str,
     /// For how long.
     pub lease: Duration,
-    /// Nothing less urgent than this.
-    pub lowest: Priority,
+    /// Nothing more urgent than the first, nothing less urgent than the second.
+    pub among: (Priority, Priority),
+    /// Lanes that are left alone, as `application/name`.
+    pub except: &'a [String],
     /// At most so many lanes.
     pub lanes: i64,
     /// At most so many jobs of one lane. More than one only of actions that [`Action::REPEATABLE`] names:
@@ -82,8 +86,8 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
         r#"
         with due as (
             select id, priority from lanes
-            where run_at <= now() and (leased_until is null or leased_until < now()) and priority <= $4
-            order by priority, run_at limit $3 for update skip locked
+            where run_at <= now() and (leased_until is null or leased_until < now()) and priority between $8 and $4
+                and (application_id || '/' || name) <> all($9) order by priority, run_at limit $3 for update skip locked
         ), heads as (
             select due.id as lane_id, due.priority, j.* from due cross join lateral (
                 select id, attempts, state, row_number() over lane as n,
@@ -103,7 +107,7 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
         ), started as (
             update jobs j set state = 'running', attempts = j.attempts + 1 where j.id = any(array(select id from heads))
             returning j.id, j.lane_id, j.application_id, j.location_id, j.firing_id, j.rule, j.step, j.step_id, j.conditional,
-                      j.params, j.attempts, j.max_attempts
+                      j.params, j.attempts, j.max_attempts, j.created_at
         ), leased as (
             update lanes set leased_by = $1, leased_until = now() + make_interval(secs => $2)
             where id = any(array(select lane_id from started))
@@ -111,16 +115,18 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
             insert into attempts (job_id, attempt, worker) select id, attempts, $7 from started
         )
         select s.*, due.priority, lead(s.id) over (partition by s.lane_id order by s.id) is null as "last!",
-               now() as "started_at!"
+               now() as "started_at!", extract(epoch from now() - s.created_at)::float8 as "age!"
         from started s join due on due.id = s.lane_id order by s.id
         "#,
         &*lease,
         hands.lease.as_secs_f64(),
         hands.lanes,
-        hands.lowest as i16,
+        hands.among.1 as i16,
         hands.depth,
         &Action::REPEATABLE.map(str::to_owned)[..],
         hands.worker,
+        hands.among.0 as i16,
+        hands.except,
     )
     .fetch_all(pool)
     .await?;
@@ -129,10 +135,7 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
         lane_id: row.lane_id,
         lease: Arc::clone(&lease),
         last: row.last,
-        place: Place {
-            application_id: ApplicationId(row.application_id),
-            location_id: LocationId(row.location_id),
-        },
+        place: place(row.application_id, row.location_id),
         firing_id: row.firing_id.map(FiringId),
         rule: row.rule,
         step: row.step,
@@ -143,8 +146,16 @@ pub async fn claim(pool: &PgPool, hands: Hands<'_>) -> sqlx::Result<Vec<Claimed>
         attempt: row.attempts,
         started_at: row.started_at,
         max_attempts: row.max_attempts,
+        age: Duration::try_from_secs_f64(row.age).unwrap_or_default(),
     });
     Ok(claimed.collect())
+}
+
+fn place(application: i64, location: i64) -> Place {
+    Place {
+        application_id: ApplicationId(application),
+        location_id: LocationId(location),
+    }
 }
 
 /// Keeps the leases of lanes, by number and name of the claim, whose jobs a worker is still doing. One

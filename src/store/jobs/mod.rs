@@ -66,6 +66,18 @@ impl<'a> NewJob<'a> {
             max_attempts: STATUS_ATTEMPTS,
         }
     }
+
+    /// A disconnection that somebody asked for, likewise.
+    pub fn uninstall(place: Place) -> Self {
+        Self {
+            place,
+            lane: UNINSTALL_LANE.into(),
+            priority: Action::Uninstall.priority(),
+            action: &Action::Uninstall,
+            step: None,
+            max_attempts: STATUS_ATTEMPTS,
+        }
+    }
 }
 
 impl<'a> NewJob<'a> {
@@ -102,6 +114,9 @@ const STATUS_LANE: &str = "connection.status";
 const HOOKS_LANE: &str = "connection.hooks";
 
 /// Likewise.
+const UNINSTALL_LANE: &str = "connection.uninstall";
+
+/// Likewise.
 const RINGING_LANE: &str = "telephony.ringing";
 
 /// Likewise.
@@ -119,7 +134,7 @@ const CALLS_ATTEMPTS: i32 = 84;
 /// Starts of an activation: with the waits between them they outlast its limit of hours.
 const ACTIVATION_ATTEMPTS: i32 = 500;
 
-/// Starts of a look at the status.
+/// Starts of a look at the status, and of a disconnection.
 const STATUS_ATTEMPTS: i32 = 12;
 
 /// The place of a job in a firing.

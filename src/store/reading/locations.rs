@@ -124,6 +124,17 @@ pub struct Erasure {
     pub erased_at: DateTime<Utc>,
 }
 
+/// A mark that rules see.
+#[derive(Debug, Serialize)]
+pub struct Tag {
+    /// The mark.
+    pub tag: String,
+    /// The rule that set it.
+    pub rule: Option<String>,
+    /// Since when.
+    pub set_at: DateTime<Utc>,
+}
+
 /// A rule that was applied.
 #[derive(Debug, Serialize)]
 pub struct Firing {
@@ -155,6 +166,8 @@ pub struct Detail {
     pub installation: Location,
     /// What is known of the place.
     pub location: Option<Value>,
+    /// Marks that rules set.
+    pub tags: Vec<Tag>,
     /// Every change of status, oldest first.
     pub history: Vec<Move>,
     /// Personal data that was taken away.
@@ -230,6 +243,7 @@ pub async fn show(pool: &PgPool, application: i64, location: i64) -> sqlx::Resul
     Ok(Some(Detail {
         installation,
         location: data,
+        tags: tags(pool, application, location).await?,
         history,
         erasures: erasures(pool, application, location).await?,
         payments,
@@ -237,6 +251,17 @@ pub async fn show(pool: &PgPool, application: i64, location: i64) -> sqlx::Resul
         firings,
         jobs: jobs::list(pool, &jobs_filter).await?.items,
     }))
+}
+
+async fn tags(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Vec<Tag>> {
+    sqlx::query_as!(
+        Tag,
+        "select tag, rule, set_at from tags where application_id = $1 and location_id = $2 order by tag",
+        application,
+        location
+    )
+    .fetch_all(pool)
+    .await
 }
 
 async fn erasures(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Vec<Erasure>> {

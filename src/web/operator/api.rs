@@ -34,6 +34,10 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
             web::post().to(activate),
         )
         .route(
+            "/locations/{application_id}/{location_id}/uninstall",
+            web::post().to(uninstall),
+        )
+        .route(
             "/locations/{application_id}/{location_id}/reconcile",
             web::post().to(reconcile),
         )
@@ -123,36 +127,41 @@ fn unknown_location(application: i64, location: i64) -> Problem {
     ))
 }
 
+/// A place of an application that is configured here.
+fn served_place(app: &App, (application, location): (i64, i64)) -> Result<Place, Problem> {
+    let application_id = ApplicationId(application);
+    let served = app.served(application_id);
+    served.ok_or_else(|| unknown_location(application, location))?;
+    Ok(Place {
+        application_id,
+        location_id: LocationId(location),
+    })
+}
+
 /// Activates a connection now. For applications whose own product finishes the registration first.
 async fn activate(app: web::Data<App>, path: web::Path<(i64, i64)>) -> Result<HttpResponse, Problem> {
-    let (application, location) = path.into_inner();
-    let place = Place {
-        application_id: ApplicationId(application),
-        location_id: LocationId(location),
-    };
-    if app.served(place.application_id).is_none() {
-        return Err(unknown_location(application, location));
-    }
+    let place = served_place(&app, *path)?;
     let action = Action::Activate { by_hand: true };
     let job = NewJob::activation(place, Priority::Activation, &action);
     let id = crate::store::jobs::enqueue_alone(&app.pool, &job).await?;
-    app.wake.executor.notify_one();
+    app.wake.for_jobs();
     Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
 }
 
 /// Looks at the status of a location now.
 async fn reconcile(app: web::Data<App>, path: web::Path<(i64, i64)>) -> Result<HttpResponse, Problem> {
-    let (application, location) = path.into_inner();
-    let place = Place {
-        application_id: ApplicationId(application),
-        location_id: LocationId(location),
-    };
-    if app.served(place.application_id).is_none() {
-        return Err(unknown_location(application, location));
-    }
+    let place = served_place(&app, *path)?;
     let action = Action::ReadStatus { expect_payment: None };
     let id = crate::store::jobs::enqueue_alone(&app.pool, &NewJob::look(place, &action)).await?;
-    app.wake.executor.notify_one();
+    app.wake.for_jobs();
+    Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
+}
+
+/// Disconnects the application from a location now.
+async fn uninstall(app: web::Data<App>, path: web::Path<(i64, i64)>) -> Result<HttpResponse, Problem> {
+    let place = served_place(&app, *path)?;
+    let id = crate::store::jobs::enqueue_alone(&app.pool, &NewJob::uninstall(place)).await?;
+    app.wake.for_jobs();
     Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
 }
 

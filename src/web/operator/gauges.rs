@@ -111,6 +111,7 @@ fn show(app: &App, stats: &Stats) {
             .set(left);
     }
     show_held(app, stats);
+    show_forwarding(app, stats);
     for action in ACTION_NAMES {
         for state in ["available", "running"] {
             let key = (state.to_owned(), action.to_owned());
@@ -133,4 +134,33 @@ fn show(app: &App, stats: &Stats) {
     metrics
         .events_oldest_unprocessed_seconds
         .set(stats.events_oldest_unprocessed_seconds);
+}
+
+/// One label for each rule that forwards; of rules that were taken out nothing stays.
+fn show_forwarding(app: &App, stats: &Stats) {
+    let metrics = &app.metrics;
+    metrics.forwarding_waiting.reset();
+    metrics.forwarding_oldest_seconds.reset();
+    metrics.forwarding_receiver_down.reset();
+    let waits = |(application, rule): (&str, &str), (count, age): (i64, f64)| {
+        let labels = [application, rule];
+        metrics.forwarding_waiting.with_label_values(&labels).set(count);
+        metrics.forwarding_oldest_seconds.with_label_values(&labels).set(age);
+    };
+    for (id, set) in app.rulebook.now().sets() {
+        let application = id.to_string();
+        for (rule, url) in set.forwarding() {
+            waits((&application, &rule.name), (0, 0.0));
+            let down = app.endpoints.of(url).is_open();
+            let labels = [application.as_str(), &rule.name];
+            metrics
+                .forwarding_receiver_down
+                .with_label_values(&labels)
+                .set(i64::from(down));
+        }
+    }
+    // Also of rules that this process does not know: another one does, or they were taken out.
+    for ((application, rule), found) in &stats.forwarding {
+        waits((&application.to_string(), rule), *found);
+    }
 }

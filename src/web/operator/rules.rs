@@ -86,7 +86,7 @@ async fn release(
     })?;
     let (most, attempts) = (limit(query.limit)?, app.config.jobs.max_attempts);
     let released = steps::release(&app.pool, (application, rule), most, attempts).await?;
-    app.wake.executor.notify_one();
+    app.wake.for_jobs();
     Ok(HttpResponse::Ok().json(json!({"released": released})))
 }
 

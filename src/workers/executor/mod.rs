@@ -2,32 +2,34 @@
 //! from it. The call itself happens between two transactions, never in one.
 
 mod activate;
+mod crew;
+mod forward;
 mod hooks;
+mod messages;
 mod money;
 mod outcome;
 mod rule_step;
 mod settling;
 mod status;
 mod telephony;
+mod uninstall;
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tokio::{
-    sync::watch,
-    task::{self, JoinSet},
-};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
-use self::settling::Settler;
+pub(super) use self::crew::Crew;
+use self::{
+    crew::{Room, UnderWay},
+    settling::Settler,
+};
 use super::failed;
 use crate::{
     app::{App, line::Line},
-    domain::{
-        action::{Action, Priority},
-        event::Draft,
-    },
+    domain::{action::Action, event::Draft},
     store::{
         activations::Progress,
         jobs::{self, Claimed, Hands, Outcome},
@@ -46,6 +48,8 @@ pub(super) struct Done {
     progress: Option<Progressed>,
     /// Whether somebody should look at the status again.
     look_again: bool,
+    /// A mark of the place, and whether it is set or taken away.
+    tag: Option<(String, bool)>,
     /// What was said to the marketplace.
     exchanges: Value,
 }
@@ -65,49 +69,42 @@ impl Done {
             drafts: Vec::new(),
             progress: None,
             look_again: false,
+            tag: None,
             exchanges: Value::Array(Vec::new()),
         }
     }
 }
 
-/// Does jobs until told to stop, so many at once; then finishes those it has begun. Some hands are for
-/// activations alone: jobs of rules may wait long for their turn in the request budget, and a
-/// connection has a deadline.
-pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
-    let mut under_way = UnderWay::new(&app);
-    let limit = app.config.jobs.concurrency;
-    let reserved = (limit / 4).max(1).min(limit - 1);
+/// Does the jobs of a crew until told to stop, so many at once; then finishes those it has begun.
+pub(super) async fn run(app: Arc<App>, crew: Crew, mut stopped: watch::Receiver<bool>) {
+    let woken = crew.woken(&app);
+    let mut under_way = UnderWay::new(&app, Settler::start(Arc::clone(&app), Arc::clone(&woken)));
     let mut renew = tokio::time::interval(app.config.jobs.lease / 3);
     renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     while !*stopped.borrow() {
-        app.metrics.stepped("executor");
+        app.metrics.stepped(crew.name());
         let mut pause = app.config.jobs.poll;
-        let free = limit - under_way.tasks.len();
-        if free > 0 {
-            let (lowest, wanted) = match free.saturating_sub(reserved) {
-                0 => (Priority::Activation, free),
-                others => (Priority::Unproven, others),
-            };
-            match claim(&app, lowest, wanted).await {
+        if let Some(room) = crew.room(&app, &under_way) {
+            match claim(&app, &room).await {
                 Ok(claimed) => {
                     let lanes = under_way.begin(&app, claimed);
-                    if lanes == wanted {
+                    if lanes == room.lanes {
                         continue;
                     }
                 }
-                Err(error) => pause = failed(&app, "executor", &error),
+                Err(error) => pause = failed(&app, crew.name(), &error),
             }
         }
         tokio::select! {
-            () = app.wake.executor.notified() => {}
+            () = woken.notified() => {}
             () = tokio::time::sleep(pause) => {}
-            () = under_way.one_ends(), if !under_way.tasks.is_empty() => {}
+            () = under_way.one_ends(), if !under_way.is_empty() => {}
             _ = renew.tick() => under_way.keep_leases(&app).await,
             _ = stopped.changed() => {}
         }
     }
     // The leases of what is still being done must not run out meanwhile.
-    while !under_way.tasks.is_empty() {
+    while !under_way.is_empty() {
         tokio::select! {
             () = under_way.one_ends() => {}
             _ = renew.tick() => under_way.keep_leases(&app).await,
@@ -115,64 +112,13 @@ pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// Lanes whose jobs are being done, with the name of the claim on each.
-struct UnderWay {
-    tasks: JoinSet<()>,
-    lanes: HashMap<task::Id, (i64, Arc<str>)>,
-    settler: Settler,
-}
-
-impl UnderWay {
-    fn new(app: &Arc<App>) -> Self {
-        Self {
-            tasks: JoinSet::new(),
-            lanes: HashMap::new(),
-            settler: Settler::start(Arc::clone(app)),
-        }
-    }
-
-    /// One task for each lane. Returns how many.
-    fn begin(&mut self, app: &Arc<App>, claimed: Vec<Claimed>) -> usize {
-        let mut lanes: HashMap<i64, Vec<Claimed>> = HashMap::new();
-        for job in claimed {
-            lanes.entry(job.lane_id).or_default().push(job);
-        }
-        let count = lanes.len();
-        for (lane, jobs) in lanes {
-            let Some(lease) = jobs.first().map(|job| Arc::clone(&job.lease)) else {
-                continue;
-            };
-            let work = work(Arc::clone(app), self.settler.clone(), jobs);
-            let id = self.tasks.spawn(work).id();
-            self.lanes.insert(id, (lane, lease));
-        }
-        count
-    }
-
-    async fn one_ends(&mut self) {
-        let id = match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ()))) => id,
-            Some(Err(error)) => error.id(),
-            None => return,
-        };
-        self.lanes.remove(&id);
-    }
-
-    /// Only of these: a lane whose job ended without a word has to run out.
-    async fn keep_leases(&self, app: &App) {
-        let lanes: Vec<(i64, Arc<str>)> = self.lanes.values().cloned().collect();
-        if let Err(error) = jobs::renew(&app.pool, app.config.jobs.lease, &lanes).await {
-            warn!(%error, "The leases of running jobs could not be renewed; somebody else may start them again");
-        }
-    }
-}
-
-async fn claim(app: &App, lowest: Priority, lanes: usize) -> Result<Vec<Claimed>> {
+async fn claim(app: &App, room: &Room) -> Result<Vec<Claimed>> {
     let hands = Hands {
         worker: &app.worker,
         lease: app.config.jobs.lease,
-        lowest,
-        lanes: i64::try_from(lanes).unwrap_or(1),
+        among: room.among,
+        except: &room.except,
+        lanes: i64::try_from(room.lanes).unwrap_or(1),
         depth: DEPTH,
     };
     jobs::claim(&app.pool, hands).await.context("looking for jobs")
@@ -244,6 +190,7 @@ async fn attempt(app: &App, job: &Claimed) -> Done {
     let mut line = Line::new(app, served, job.priority);
     let result = match &action {
         Action::Activate { by_hand } => activate::run(app, served, job, &mut line, *by_hand).await,
+        Action::Uninstall if job.firing_id.is_none() => uninstall::run(job, &mut line).await,
         Action::ReadStatus { expect_payment } => status::run(app, job, &mut line, expect_payment.as_ref()).await,
         Action::RepairHooks { force } => hooks::run(app, served, job, &mut line, *force).await,
         Action::AnnounceCall { call } => telephony::announce(app, served, job, &mut line, *call).await,
@@ -253,7 +200,14 @@ async fn attempt(app: &App, job: &Claimed) -> Done {
         | Action::ReportPayment { .. }
         | Action::RefundPayment { .. }
         | Action::SendWebhook { .. }
-        | Action::SendEmail { .. } => rule_step::run(app, served, job, &mut line, &action).await,
+        | Action::SendEmail { .. }
+        | Action::SendTelegram { .. }
+        | Action::SendSlack { .. }
+        | Action::ForwardEvent { .. }
+        | Action::SetTag { .. }
+        | Action::Uninstall
+        | Action::SetChannel { .. }
+        | Action::SetSenderNames { .. } => rule_step::run(app, served, job, &mut line, &action).await,
     };
     let mut done = result.unwrap_or_else(|failure| Done::of(outcome::of(&app.config.jobs, job, &failure)));
     done.exchanges = match done.exchanges.take() {

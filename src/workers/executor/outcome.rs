@@ -77,7 +77,7 @@ pub(super) fn retry(settings: &Jobs, job: &Claimed, asked: Option<Duration>, err
 }
 
 /// Doubles with every attempt.
-fn backoff(settings: &Jobs, attempt: i32) -> Duration {
+pub(super) fn backoff(settings: &Jobs, attempt: i32) -> Duration {
     let doublings = u32::try_from(attempt - 1).unwrap_or(0).min(20);
     settings
         .backoff
@@ -86,7 +86,7 @@ fn backoff(settings: &Jobs, attempt: i32) -> Duration {
 }
 
 /// Up to a quarter longer, so that what failed together does not come back together.
-fn jittered(wait: Duration) -> Duration {
+pub(super) fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(1.0 + fastrand::f64() / 4.0)
 }
 
@@ -118,6 +118,7 @@ mod tests {
             attempt,
             started_at: chrono::DateTime::UNIX_EPOCH,
             max_attempts: 12,
+            age: Duration::ZERO,
         }
     }
 

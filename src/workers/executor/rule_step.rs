@@ -1,51 +1,61 @@
 //! The actions of rules. Texts are rendered now, so that they see the results of earlier steps and
 //! the present state of the installation.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value, json};
+use secrecy::SecretString;
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
-    Done,
+    Done, forward, messages,
     money::{self, Wish},
-    outcome,
+    uninstall,
 };
 use crate::{
     app::{
         App,
         line::{Failure, Line},
         served::Served,
-        view::view,
+        view::{sent, view},
     },
     domain::{
         action::Action,
-        ids::{FiringId, Place},
+        ids::Place,
         installation::{Installation, Status},
         location::Location,
     },
     marketplace::calls::{self, LimitError},
-    notify::{
-        email::Mail,
-        webhook::{Secret, SignedRequest},
-    },
-    rules::{self, EventView, Facts, Objection, RenderError},
+    rules::{self, EventView, Facts, Objection, RenderError, Rule},
     store::{
         firings, inbox, installations,
         jobs::{Claimed, Outcome},
+        tags,
     },
     workers::judge,
 };
 
+const OVER: &str = "the connection it was meant for is over";
+
 /// What a step may refer to.
-struct Scene {
-    rule: String,
-    event: EventView,
+pub(super) struct Scene<'a> {
+    pub(super) app: &'a App,
+    pub(super) served: &'a Served,
+    pub(super) job: &'a Claimed,
+    /// The rule, and what its step is to do by now.
+    pub(super) rule: String,
+    pub(super) action: Action,
+    /// The secrets of the step, the present one first.
+    pub(super) secrets: Vec<SecretString>,
+    pub(super) event: EventView,
+    /// What was sent of an entity, and when the event became durable.
+    pub(super) sent: Option<Box<RawValue>>,
+    pub(super) received_at: DateTime<Utc>,
     installation: Installation,
+    /// Whether the connection is still the one in which the rule fired.
+    same_connection: bool,
+    tags: Vec<String>,
     location: Location,
-    results: Map<String, Value>,
-    /// What signs the step's webhook.
-    secret: Option<SecretString>,
+    pub(super) results: Map<String, Value>,
     /// Why it is not to be done.
     objection: Option<Objection>,
 }
@@ -58,7 +68,7 @@ pub(super) async fn run(
     line: &mut Line<'_>,
     action: &Action,
 ) -> Result<Done, Failure> {
-    let scene = match scene(app, served, job, action).await? {
+    let scene = match scene((app, served), job, action).await? {
         Ok(scene) => scene,
         Err(why) => return Ok(Done::of(Outcome::Discard(why))),
     };
@@ -74,17 +84,35 @@ pub(super) async fn run(
             discount,
             tariff_option_id,
         } => create_payment_link(served, job.place, line, (*discount, *tariff_option_id)).await,
-        Action::SendWebhook { url, body } => send_webhook(app, served, job, &scene, (url, body.as_deref())).await,
-        Action::SendEmail { to, subject, text } => send_email(app, served, job, &scene, [to, subject, text]).await,
+        Action::SendWebhook { url, body } => Ok(messages::webhook(&scene, url, body.as_deref()).await),
+        Action::SendEmail { to, subject, text } => Ok(messages::email(&scene, [to, subject, text]).await),
+        Action::SendTelegram { chat, text } => Ok(messages::telegram(&scene, chat, text).await),
+        Action::SendSlack { text } => Ok(messages::slack(&scene, text).await),
+        Action::ForwardEvent { .. } => Ok(forward::run(&scene).await),
+        Action::SetTag { tag, present } => {
+            return Ok(Done {
+                tag: Some((tag.clone(), *present)),
+                ..Done::of(Outcome::Done(json!({"tag": tag, "present": present})))
+            });
+        }
+        Action::SetChannel { channel, available } => {
+            let call = calls::channels::update_channel(job.place, *channel, *available);
+            line.send(&call).await?;
+            Ok(Outcome::Done(json!({"channel": channel, "available": available})))
+        }
+        Action::SetSenderNames { names } => set_sender_names(job.place, line, names).await,
         Action::ReportPayment { amount, currency, term } => {
             let (amount, term) = (*amount, *term);
             let wish = Wish::Report { amount, currency, term };
             return money::run(app, served, job, line, wish).await;
         }
-        Action::RefundPayment { payment } => match number(&scene, served, payment) {
+        Action::RefundPayment { payment } => match number(&scene, payment) {
             Ok(payment_id) => return money::run(app, served, job, line, Wish::Refund { payment_id }).await,
             Err(why) => Ok(Outcome::Discard(why)),
         },
+        // A connection that was made since must not be cut.
+        Action::Uninstall if scene.same_connection => return uninstall::run(job, line).await,
+        Action::Uninstall => Ok(Outcome::Discard(OVER.to_owned())),
         Action::Activate { .. }
         | Action::ReadStatus { .. }
         | Action::RepairHooks { .. }
@@ -94,14 +122,18 @@ pub(super) async fn run(
     outcome.map(Done::of)
 }
 
-fn number(scene: &Scene, served: &Served, template: &str) -> Result<i64, String> {
-    let text = scene.render(served, template).map_err(|error| error.to_string())?;
+fn number(scene: &Scene<'_>, template: &str) -> Result<i64, String> {
+    let text = scene.render(template).map_err(|error| error.to_string())?;
     let number = text.trim().parse::<i64>().ok().filter(|number| *number > 0);
     number.ok_or_else(|| format!("`{}` is not the number of a payment", text.trim()))
 }
 
 /// Gathers the facts, or says why the step must not be done any more.
-async fn scene(app: &App, served: &Served, job: &Claimed, action: &Action) -> Result<Result<Scene, String>, Failure> {
+async fn scene<'a>(
+    (app, served): (&'a App, &'a Served),
+    job: &'a Claimed,
+    action: &Action,
+) -> Result<Result<Scene<'a>, String>, Failure> {
     let Some(firing) = job.firing_id else {
         return Ok(Err("it belongs to no firing".to_owned()));
     };
@@ -117,45 +149,71 @@ async fn scene(app: &App, served: &Served, job: &Claimed, action: &Action) -> Re
     let rule = rules.with_retired().find(|rule| rule.name == firing.rule);
     let connected = installation.status != Status::Uninstalled && installation.generation == firing.generation;
     if firing.generation > 0 && !connected && !rule.is_some_and(judge::survives) {
-        return Ok(Err("the connection it was meant for is over".to_owned()));
+        return Ok(Err(OVER.to_owned()));
     }
+    let action = by_now(rule, action);
     let location = installations::location(&app.pool, job.place).await?;
     let results = match firing.results {
         Value::Object(results) => results,
         _ => Map::new(),
     };
+    let number = usize::try_from(job.step).unwrap_or_default();
     let mut scene = Scene {
         objection: None,
-        secret: rules.webhook_secret(&firing.rule, action).cloned(),
+        app,
+        served,
+        job,
+        secrets: rules.secrets_of(&firing.rule, number, action).to_vec(),
+        action: action.clone(),
         rule: firing.rule,
+        sent: matches!(action, Action::ForwardEvent { .. })
+            .then(|| sent(&event))
+            .flatten(),
+        received_at: event.received_at,
         event: view(&event),
+        same_connection: installation.generation == firing.generation,
         installation,
+        tags: tags::of(&app.pool, job.place).await?,
         location: location.unwrap_or_else(|| Location::unknown(job.place.location_id)),
         results,
     };
     if job.conditional {
-        scene.objection = rules::object(rule, (job.step, action), &scene.facts(served));
+        scene.objection = rules::object(rule, (job.step, &scene.action), &scene.facts());
     }
     Ok(Ok(scene))
 }
 
-impl Scene {
-    fn facts<'a>(&'a self, served: &'a Served) -> Facts<'a> {
+/// What waits to be forwarded goes where its rule says now: a receiver that has moved gets the backlog too. Everything
+/// else is done as it was queued.
+fn by_now<'s>(rule: Option<&'s Rule>, queued: &'s Action) -> &'s Action {
+    let forwards = |action: &Action| matches!(action, Action::ForwardEvent { .. });
+    let now = rule.and_then(|rule| {
+        rule.steps
+            .iter()
+            .map(|step| &step.action)
+            .find(|action| forwards(action))
+    });
+    now.filter(|_| forwards(queued)).unwrap_or(queued)
+}
+
+impl Scene<'_> {
+    pub(super) fn facts(&self) -> Facts<'_> {
         Facts::new(
             &self.event,
             &self.installation,
             &self.location,
-            &served.view,
+            &self.served.view,
             Utc::now(),
         )
+        .with_tags(&self.tags)
     }
 
-    fn render(&self, served: &Served, template: &str) -> Result<String, RenderError> {
-        rules::render(template, &self.facts(served), &self.results)
+    pub(super) fn render(&self, template: &str) -> Result<String, RenderError> {
+        rules::render(template, &self.facts(), &self.results)
     }
 }
 
-fn gone(rule: &str, what: &str) -> String {
+pub(super) fn gone(rule: &str, what: &str) -> String {
     format!("the rule `{rule}` and its {what} are not in the rule files any more")
 }
 
@@ -174,6 +232,14 @@ async fn set_discount(
         Err(error) => return Ok(refused(&error)),
     }
     Ok(Outcome::Done(json!({"percent": percent.normalize().to_string()})))
+}
+
+async fn set_sender_names(place: Place, line: &mut Line<'_>, names: &[String]) -> Result<Outcome, Failure> {
+    match calls::channels::short_names(place, names) {
+        Ok(call) => line.send(&call).await?,
+        Err(error) => return Ok(refused(&error)),
+    }
+    Ok(Outcome::Done(json!({"names": names})))
 }
 
 /// The vendor's own client names an option of the tariffs, the reference does not (contract M4): the
@@ -196,75 +262,4 @@ async fn create_payment_link(
     Ok(Outcome::Done(
         json!({"url": url, "discount": discount, "tariff_option_id": option}),
     ))
-}
-
-/// The name of a message is the same for every attempt, so that the receiver can tell a repetition.
-fn message_id(firing: Option<FiringId>, step: i16) -> String {
-    format!("bellhop-{}-{step}", firing.map_or(0, |firing| firing.0))
-}
-
-async fn send_webhook(
-    app: &App,
-    served: &Served,
-    job: &Claimed,
-    scene: &Scene,
-    (url, body): (&str, Option<&str>),
-) -> Result<Outcome, Failure> {
-    let secret = scene.secret.as_ref();
-    let Some(Ok(secret)) = secret.map(|secret| Secret::parse(secret.expose_secret())) else {
-        return Ok(Outcome::Discard(gone(&scene.rule, "secret")));
-    };
-    let rendered = scene.render(served, url).and_then(|url| {
-        let body = match body {
-            Some(template) => scene.render(served, template)?,
-            None => rules::default_webhook_body(&scene.facts(served), &scene.results).to_string(),
-        };
-        Ok((url, body))
-    });
-    let (url, body) = match rendered {
-        Ok(rendered) => rendered,
-        Err(error) => return Ok(Outcome::Discard(error.to_string())),
-    };
-    let id = message_id(job.firing_id, job.step);
-    let request = SignedRequest {
-        url: &url,
-        id: &id,
-        timestamp: Utc::now(),
-        body: &body,
-        secrets: &[secret],
-    };
-    Ok(match app.webhooks.send(&request).await {
-        Ok(answer) => Outcome::Done(json!({"status": answer.status, "id": id})),
-        Err(error) => outcome::of_message(&app.config.jobs, job, &error),
-    })
-}
-
-async fn send_email(
-    app: &App,
-    served: &Served,
-    job: &Claimed,
-    scene: &Scene,
-    templates: [&String; 3],
-) -> Result<Outcome, Failure> {
-    let Some(mailer) = &app.mailer else {
-        return Ok(Outcome::Discard(
-            "no mail server is configured: [smtp] is missing".to_owned(),
-        ));
-    };
-    let [to, subject, text] = templates.map(|template| scene.render(served, template));
-    let (to, subject, text) = match (to, subject, text) {
-        (Ok(to), Ok(subject), Ok(text)) => (to, subject, text),
-        (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => return Ok(Outcome::Discard(error.to_string())),
-    };
-    let id = message_id(job.firing_id, job.step);
-    let mail = Mail {
-        to,
-        subject,
-        text,
-        id: id.clone(),
-    };
-    Ok(match mailer.send(&mail).await {
-        Ok(()) => Outcome::Done(json!({"id": id})),
-        Err(error) => outcome::of_message(&app.config.jobs, job, &error),
-    })
 }

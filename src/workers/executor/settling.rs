@@ -4,7 +4,7 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use anyhow::Result;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::warn;
 
 use super::{Done, Progressed};
@@ -14,6 +14,7 @@ use crate::{
     store::{
         PgTransaction, activations, events, firings,
         jobs::{self, Claimed, NewJob, Outcome, Settlement},
+        tags,
     },
     workers::{is_transient, scheduler::count_appended},
 };
@@ -49,14 +50,14 @@ enum Answer {
 }
 
 impl Settler {
-    /// Starts the task; it ends with the last of its users.
-    pub(super) fn start(app: Arc<App>) -> Self {
+    /// Starts the task; it ends with the last of its users, whom it wakes when something is written.
+    pub(super) fn start(app: Arc<App>, woken: Arc<Notify>) -> Self {
         let (sender, mut ended) = mpsc::channel(TOGETHER);
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(TOGETHER);
             while ended.recv_many(&mut batch, TOGETHER).await > 0 {
                 settle_batch(&app, mem::take(&mut batch)).await;
-                app.wake.executor.notify_one();
+                woken.notify_one();
             }
         });
         Self(sender)
@@ -107,7 +108,8 @@ impl Ended {
     /// Whether nothing but its lane, its firing and its own rows is touched. What touches more has a
     /// transaction of its own, so that two cannot wait for each other.
     fn is_plain(&self) -> bool {
-        self.done.drafts.is_empty() && self.done.progress.is_none() && !self.done.look_again
+        let done = &self.done;
+        done.drafts.is_empty() && done.progress.is_none() && !done.look_again && done.tag.is_none()
     }
 }
 
@@ -206,6 +208,9 @@ async fn follow_up(tx: &mut PgTransaction<'_>, job: &Claimed, done: &Done) -> Re
     if done.look_again {
         let look = Action::ReadStatus { expect_payment: None };
         jobs::enqueue_once(tx, &NewJob::look(job.place, &look)).await?;
+    }
+    if let Some((tag, present)) = &done.tag {
+        tags::set(tx, job.place, (tag, *present), job.rule.as_deref()).await?;
     }
     if let (Outcome::Done(result), Some(firing), Some(step)) = (&done.outcome, job.firing_id, &job.step_id) {
         firings::add_result(tx, firing, step, result).await?;

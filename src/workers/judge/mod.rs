@@ -31,7 +31,7 @@ use crate::{
         inbox::{self, Decision, Verdict, Waiting},
         installations,
         jobs::{self, Cancel},
-        timers,
+        tags, timers,
     },
 };
 
@@ -112,6 +112,8 @@ struct Sitting<'a> {
     installations: HashMap<Place, Installation>,
     /// What is known of the places that rules look at.
     locations: HashMap<Place, Location>,
+    /// Their marks.
+    tags: HashMap<Place, Vec<String>>,
     /// Places that were found to be looked at lately.
     looked_at: HashSet<Place>,
     /// Firings that are not written yet.
@@ -154,12 +156,17 @@ impl<'a> Sitting<'a> {
             true => Vec::new(),
             false => installations::locations(tx, &looked_into).await?,
         };
+        let tags = match looked_into.is_empty() {
+            true => HashMap::new(),
+            false => tags::read(tx, &looked_into).await?,
+        };
         Ok(Self {
             app,
             rules,
             now: store::now(&mut **tx).await?,
             installations: known.into_iter().map(|known| (known.place, known)).collect(),
             locations: locations.into_iter().collect(),
+            tags,
             looked_at: HashSet::new(),
             wanted: Vec::new(),
             counts: false,
@@ -235,7 +242,8 @@ impl<'a> Sitting<'a> {
         let view = view(event);
         let unknown = Location::unknown(event.place.location_id);
         let location = self.locations.get(&event.place).unwrap_or(&unknown);
-        let facts = Facts::new(&view, installation, location, &served.view, self.now);
+        let tags = self.tags.get(&event.place).map_or(&[][..], Vec::as_slice);
+        let facts = Facts::new(&view, installation, location, &served.view, self.now).with_tags(tags);
         let mut decisions = Vec::new();
         for rule in matching {
             let mut decision = Decision {
@@ -305,9 +313,12 @@ async fn follow_up(
     Ok(())
 }
 
-/// A rule about the uninstall itself, or one that says so, goes on after it.
+/// A rule about the uninstall itself, or one that says so, goes on after it. So does one that forwards events: they
+/// happened, whatever came later.
 pub(super) fn survives(rule: &Rule) -> bool {
-    rule.keep_after_uninstall || rule.trigger.matches(&Kind::InstallationUninstalled, None)
+    rule.keep_after_uninstall
+        || rule.forwards_to().is_some()
+        || rule.trigger.matches(&Kind::InstallationUninstalled, None)
 }
 
 /// Keeps payments; a payment that was known already is no news.

@@ -132,7 +132,7 @@ async fn attempt(app: &App, shards: &[Shard], limit: usize) -> Result<Attempt> {
             tx.commit().await?;
             judgement.count(app, &taken.waiting);
             if judgement.has_jobs {
-                app.wake.executor.notify_one();
+                app.wake.for_jobs();
             }
             Ok(Attempt::Judged(taken))
         }

@@ -226,6 +226,6 @@ async fn finish_connection(app: &App, place: Place) -> Result<(), Failure> {
     }
     let action = Action::Activate { by_hand: false };
     jobs::enqueue_if_idle(&app.pool, &NewJob::activation(place, Priority::Activation, &action)).await?;
-    app.wake.executor.notify_one();
+    app.wake.for_jobs();
     Ok(())
 }

@@ -99,6 +99,19 @@ async fn lists_and_details_tell_a_connection_from_the_terminal(pool: PgPool) {
         section(&sheet, "Decisions"),
         ["RULE RESULT FIRING REASON", "welcome fired 1"]
     );
+    assert!(
+        !shown(&["locations", "show", "18289", "100001"])
+            .await
+            .contains("  tags ")
+    );
+    sqlx::query(
+        "insert into tags (application_id, location_id, tag) values (18289, 100001, 'vip'), (18289, 100001, 'first')",
+    )
+    .execute(&stage.pool)
+    .await
+    .expect("marked");
+    let sheet = shown(&["locations", "show", "18289", "100001"]).await;
+    assert!(sheet.contains("\n  tags            first, vip\n"), "{sheet}");
 
     let sheet = shown(&["jobs", "show", "2"]).await;
     assert!(sheet.starts_with("Job 2: set_discount\n"), "{sheet}");

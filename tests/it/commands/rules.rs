@@ -111,3 +111,24 @@ async fn a_rule_of_the_configuration_is_explained_by_its_name() {
         "no rule is called `welcom`; did you mean `welcome`?\n"
     );
 }
+
+#[tokio::test]
+async fn a_rule_that_forwards_for_longer_than_events_are_kept_is_refused_where_that_is_known() {
+    let desk = Desk::new();
+    desk.write(
+        "rules/relay.toml",
+        "[[rule]]\nname = \"relay\"\non = \"*\"\n[[rule.then]]\naction = \"forward_event\"\n\
+         url = \"https://example.com/events\"\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\nretry_for = \"4d\"\n",
+    );
+    desk.change("[[application]]", "[[application]]\nrules = [\"rules/relay.toml\"]");
+    let checked = desk.run(&["rules", "check"]).await;
+    assert_eq!(
+        (checked.code, checked.out.as_str()),
+        (0, "1 rule of 1 application: no mistakes\n")
+    );
+    desk.change("[[account]]", "[retention]\nevents = \"3d\"\n[[account]]");
+    let told = desk.refused(&["rules", "check"]).await;
+    let wanted = "relay.toml:1: the steps of `relay` are tried for 4d, and events are kept for 3d; \
+                  shorten `retry_for`, or raise retention.events";
+    assert!(told.contains(wanted), "{told}");
+}

@@ -8,8 +8,6 @@ use bellhop::rules::{RuleSet, SourceFile};
 
 use super::markdown::Document;
 
-const WEBHOOK_SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
-
 /// Facts of rules that are not in every event, and a trigger that has them.
 const SPECIAL: [(&str, &str); 5] = [
     ("event.payment", "payment.received"),
@@ -97,8 +95,7 @@ fn rules(text: &str) -> Result<(), String> {
         name: "example".to_owned(),
         text: text.to_owned(),
     };
-    let secret = |_: &str| Ok(WEBHOOK_SECRET.to_owned());
-    match RuleSet::load(&[file], &secret) {
+    match RuleSet::load(&[file], &|_| Ok(None)) {
         Ok(_) => Ok(()),
         Err(mistakes) => {
             let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();

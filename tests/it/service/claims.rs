@@ -46,7 +46,8 @@ async fn claim(pool: &PgPool, worker: &str) -> Vec<Claimed> {
     let hands = Hands {
         worker,
         lease: Duration::from_secs(600),
-        lowest: Priority::Unproven,
+        among: (Priority::Activation, Priority::Unproven),
+        except: &[],
         lanes: 10,
         depth: 1,
     };
@@ -191,7 +192,8 @@ async fn a_claim_and_its_end_read_what_they_take_and_not_the_whole_queue(pool: P
     let hands = Hands {
         worker: "anna",
         lease: Duration::from_secs(600),
-        lowest: Priority::Unproven,
+        among: (Priority::Activation, Priority::Unproven),
+        except: &[],
         lanes: 10,
         depth: 8,
     };

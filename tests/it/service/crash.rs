@@ -34,6 +34,14 @@ action = "send_webhook"
 url = "{sandbox}/inbox/record"
 secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 body = "{{ event.resource_id }}"
+
+[[rule]]
+name = "relay"
+on = "client.*"
+[[rule.then]]
+action = "forward_event"
+url = "{sandbox}/inbox/relay"
+secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 "#;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -327,6 +335,58 @@ async fn what_was_acknowledged_before_a_kill_is_judged_after_it(pool: PgPool) {
     assert_eq!(again.expect("an answer").status(), 200);
     let stored = scene.api("events?kind=record.created&limit=100").await;
     assert_eq!(stored["items"].as_array().expect("a list").len(), 20);
+    scene.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn killed_again_and_again_it_forwards_every_event_in_its_order(pool: PgPool) {
+    const EVENTS: i64 = 40;
+    let mut scene = Scene::set(pool).await;
+    scene.connect(1).await;
+    scene.until("it works", async || scene.jobs().await.len() == 2).await;
+    // Every second answer is a failure, so that there is time to die.
+    let flaky = Fault::new("inbox.relay", FaultKind::Status)
+        .status(500)
+        .times(10_000)
+        .every(2);
+    scene.sandbox.fail(flaky).await.expect("a fault");
+    let key = hook_key(HOOK_SECRET, place(1));
+    let url = format!("http://127.0.0.1:{}/apps/{APP}/hooks/1/{key}", scene.public);
+    for id in 1..=EVENTS {
+        let event = format!(
+            r#"{{"company_id":1,"resource":"client","resource_id":{id},"status":"create","data":{{"id":{id}}}}}"#
+        );
+        let sent = scene
+            .http
+            .post(&url)
+            .header("Content-Type", "application/json")
+            .body(event);
+        assert_eq!(sent.send().await.expect("an answer").status(), 200);
+    }
+    let taken = async |scene: &Scene| -> Vec<i64> {
+        let inbox = scene.sandbox.inbox().await;
+        let took = inbox.iter().filter(|one| one.name == "relay" && one.status == 200);
+        let number = |body: &str| -> i64 {
+            let body: Value = serde_json::from_str(body).expect("JSON");
+            body["data"]["event"]["resource_id"].as_i64().expect("a number")
+        };
+        took.map(|one| number(&one.body)).collect()
+    };
+    for goal in [5, 12, 20] {
+        scene
+            .until("some are taken", async || taken(&scene).await.len() >= goal)
+            .await;
+        scene.killed_and_started().await;
+    }
+    scene
+        .until("the last is taken", async || taken(&scene).await.contains(&EVENTS))
+        .await;
+    // What was under way at a kill came again, under the same name; nothing overtook anything.
+    let mut first = taken(&scene).await;
+    first.dedup();
+    let mut seen = std::collections::BTreeSet::new();
+    first.retain(|number| seen.insert(*number));
+    assert_eq!(first, (1..=EVENTS).collect::<Vec<_>>());
     scene.end().await;
 }
 

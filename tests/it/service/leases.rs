@@ -98,7 +98,8 @@ impl Model {
         let hands = Hands {
             worker,
             lease: Duration::from_secs(600),
-            lowest: Priority::Unproven,
+            among: (Priority::Activation, Priority::Unproven),
+            except: &[],
             lanes: self.random.i64(1..4),
             depth: self.random.i64(1..5),
         };

@@ -1,5 +1,6 @@
 //! The whole service: real HTTP, a real database, the sandbox for the marketplace.
 
+mod actions;
 mod api;
 mod budget;
 mod caps;
@@ -9,6 +10,8 @@ mod convergence;
 pub(crate) mod crash;
 mod dictionaries;
 mod doors;
+mod forwarding;
+mod forwarding_crew;
 mod gate;
 mod handover;
 mod hooks_repair;

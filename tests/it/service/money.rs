@@ -211,7 +211,8 @@ async fn only_one_may_begin_and_only_with_the_lease(pool: PgPool) {
     let hands = Hands {
         worker: "anna",
         lease: Duration::from_secs(60),
-        lowest: Priority::Unproven,
+        among: (Priority::Activation, Priority::Unproven),
+        except: &[],
         lanes: 1,
         depth: 1,
     };

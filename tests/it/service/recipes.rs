@@ -12,12 +12,18 @@ use super::stage::{APP, Stage, days};
 const SHOP: i64 = 100_001;
 
 /// The recipes that a test here tries.
-const TRIED: [&str; 8] = [
+const TRIED: [&str; 14] = [
     "cancelled-appointments",
+    "forward-everything",
+    "forward-no-shows",
     "frozen-notice",
     "offer-and-remind",
     "own-payment",
     "payment-thanks",
+    "sender-names",
+    "slack-on-uninstall",
+    "tag-vip",
+    "telegram-on-install",
     "trial-end-link",
     "welcome-discount",
     "win-back",
@@ -31,9 +37,11 @@ fn folder() -> PathBuf {
 fn recipe(name: &str) -> String {
     let text = std::fs::read_to_string(folder().join(format!("{name}.toml"))).expect("a recipe");
     let secret = "secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"";
-    let lines = text.lines().map(|line| match line.starts_with("secret_file = ") {
-        true => secret.to_owned(),
-        false => line.replace("https://example.com/hooks/", "{sandbox}/inbox/"),
+    let lines = text.lines().map(|line| match line.split_once(" = ") {
+        Some(("secret_file", _)) => secret.to_owned(),
+        Some(("token_file", _)) => "token = \"123456789:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"".to_owned(),
+        Some(("url_file", _)) => "url = \"{sandbox}/slack/team\"".to_owned(),
+        _ => line.replace("https://example.com/hooks/", "{sandbox}/inbox/"),
     });
     lines.collect::<Vec<String>>().join("\n")
 }
@@ -213,5 +221,110 @@ async fn win_back_writes_a_week_later_to_who_stayed_away(pool: PgPool) {
     assert!(subjects(&stage).await.is_empty());
     stage.pass(days(1)).await;
     assert_eq!(subjects(&stage).await, [format!("We miss Salon {SHOP}")]);
+    stage.end().await;
+}
+
+/// What was said in chats.
+async fn said(stage: &Stage) -> Vec<String> {
+    let chats = stage.sandbox.chats().await;
+    chats.iter().map(|said| said.text.trim().to_owned()).collect()
+}
+
+/// The kinds of the events that an inbox was told.
+async fn kinds(stage: &Stage, inbox: &str) -> Vec<String> {
+    let kind = |body: &str| {
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        body["type"].as_str().expect("a kind").to_owned()
+    };
+    stage.inbox(inbox).await.iter().map(|one| kind(&one.body)).collect()
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn forward_everything_tells_of_a_whole_life(pool: PgPool) {
+    let stage = cooking(pool, "forward-everything").await;
+    pay(&stage).await;
+    stage
+        .sandbox
+        .change(Change::new(SHOP, "client", "create"))
+        .await
+        .expect("changed");
+    stage.settled().await;
+    stage.sandbox.disconnect(shop()).await.expect("disconnected");
+    stage.settled().await;
+    assert_eq!(
+        kinds(&stage, "events").await,
+        [
+            "installation.pending",
+            "installation.activated",
+            "payment.received",
+            "client.created",
+            "installation.uninstalled"
+        ]
+    );
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn forward_no_shows_tells_of_nothing_else(pool: PgPool) {
+    let stage = cooking(pool, "forward-no-shows").await;
+    for (id, attendance) in [(1, 1), (2, -1)] {
+        let change = Change {
+            resource_id: Some(id),
+            data: Some(json!({"id": id, "attendance": attendance})),
+            ..Change::new(SHOP, "record", "update")
+        };
+        stage.sandbox.change(change).await.expect("changed");
+    }
+    stage.settled().await;
+    assert_eq!(kinds(&stage, "no-shows").await, ["record.updated"]);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn telegram_on_install_tells_the_team(pool: PgPool) {
+    let stage = cooking(pool, "telegram-on-install").await;
+    let said = said(&stage).await;
+    assert_eq!(said.len(), 1);
+    let begin = format!("Salon {SHOP} connected Example app.\nThe trial runs until ");
+    assert!(said[0].starts_with(&begin), "{said:?}");
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn slack_on_uninstall_tells_who_left_and_whether_they_had_paid(pool: PgPool) {
+    let stage = cooking(pool, "slack-on-uninstall").await;
+    pay(&stage).await;
+    stage.sandbox.disconnect(shop()).await.expect("disconnected");
+    stage.settled().await;
+    assert_eq!(said(&stage).await, [format!("Salon {SHOP} left, and had paid.")]);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn tag_vip_is_asked_for_years_later(pool: PgPool) {
+    let stage = cooking(pool, "tag-vip").await;
+    stage.connected(&[SHOP + 1]).await;
+    let large = Pay {
+        application_id: APP,
+        location_id: SHOP,
+        amount: Some(120.0),
+        ..Pay::default()
+    };
+    stage.sandbox.pay(large).await.expect("paid");
+    stage.settled().await;
+    assert_eq!(stage.location(SHOP).await["tags"][0]["tag"], "vip");
+    stage.pass(days(11) + Duration::from_secs(60)).await;
+    let mails = stage.sandbox.mails().await;
+    let to: Vec<&str> = mails.iter().map(|mail| mail.to[0].as_str()).collect();
+    assert_eq!(to, [format!("salon-{SHOP}@example.com")]);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn sender_names_are_named_and_the_channel_opened(pool: PgPool) {
+    let stage = cooking(pool, "sender-names").await;
+    let link = stage.sandbox.link(APP, SHOP).await.expect("a link").link;
+    assert_eq!(link.short_names, ["Example"]);
+    assert_eq!(link.channels.get("sms"), Some(&true));
     stage.end().await;
 }

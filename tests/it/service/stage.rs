@@ -470,6 +470,8 @@ fn configuration(sandbox: &Sandbox) -> String {
         port = {smtp}
         from = "Example <hello@example.com>"
         tls = "none"
+        [telegram]
+        base = "{url}/telegram"
         [[account]]
         name = "main"
         partner_token = "{TOKEN}"

@@ -83,6 +83,7 @@ fn replayed(head: &str, events: &[Waiting], forgotten: &[i64]) -> (Vec<String>, 
         complete: history.complete(&present),
         present,
         locations: HashMap::from([(place(1), Location::unknown(LocationId(1)))]),
+        tags: HashMap::new(),
     };
     known.complete.retain(|place| !forgotten.contains(&place.location_id.0));
     let report = Report {
