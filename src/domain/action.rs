@@ -85,6 +85,9 @@ pub struct ExpectedPayment {
     pub currency: Option<String>,
 }
 
+/// Begins the names of bulk actions where others have the names of rules, which have no dots.
+pub const BULK: &str = "bulk.";
+
 /// The names of [`Action`], for filters and metrics.
 pub const ACTION_NAMES: [&str; 8] = [
     "activate",
@@ -101,6 +104,9 @@ impl Action {
     /// Actions of which a worker may start several of a lane at once, by name: after a crash all of
     /// them are done again, so their receiver has to know a repetition when it sees one.
     pub const REPEATABLE: [&str; 1] = ["send_webhook"];
+
+    /// Actions of a connection, which nobody but Bellhop wants.
+    pub const OF_CONNECTIONS: [&str; 2] = ["activate", "read_status"];
 
     /// The name in rule files, in the API and in metrics.
     pub fn name(&self) -> &'static str {
@@ -132,6 +138,14 @@ impl Action {
 }
 
 impl Action {
+    /// The same where a rule wants it: a bulk action stands in nobody's way.
+    pub fn priority_for(&self, rule: &str) -> Priority {
+        match rule.starts_with(BULK) {
+            true => self.priority().max(Priority::Unproven),
+            false => self.priority(),
+        }
+    }
+
     /// Requests to the marketplace that it takes when all goes well.
     pub fn requests(&self) -> u32 {
         match self {
@@ -154,7 +168,8 @@ pub enum Priority {
     Activation = 0,
     /// Work of rules.
     Rule = 1,
-    /// A connection that nobody signed: it may be anybody typing numbers.
+    /// What may not stand in anybody's way: a connection that nobody signed (it may be anybody typing numbers), and
+    /// bulk actions.
     Unproven = 2,
     /// Comparing with the marketplace, which has all the time there is.
     Reconciliation = 3,

@@ -4,9 +4,7 @@ mod body;
 mod connect;
 mod doors;
 mod page;
-mod redact;
 mod redirect;
-mod wire;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 

@@ -15,11 +15,13 @@ use crate::{
     app::{
         App,
         line::{Failure, Line},
+        plans,
         served::Served,
         view::view,
     },
     domain::{
         action::Action,
+        event::Fact,
         ids::{FiringId, Place},
         installation::{Installation, Status},
         location::Location,
@@ -29,9 +31,11 @@ use crate::{
         email::Mail,
         webhook::{Secret, SignedRequest},
     },
-    rules::{self, EventView, Facts, Objection, RenderError},
+    rules::{self, EventView, Facts, Objection, RenderError, Rule},
     store::{
-        firings, inbox, installations,
+        self, firings,
+        inbox::{self, Waiting},
+        installations,
         jobs::{Claimed, Outcome},
     },
     workers::judge,
@@ -112,7 +116,9 @@ async fn scene(app: &App, served: &Served, job: &Claimed, action: &Action) -> Re
     let installation = installations::get(&app.pool, job.place).await?;
     let rules = app.rulebook.now();
     let rules = rules.of(job.place.application_id);
-    let rule = rules.with_retired().find(|rule| rule.name == firing.rule);
+    let planned = planned(app, job, &event).await?;
+    let mut known = rules.with_retired().chain(&planned);
+    let rule = known.find(|rule| rule.name == firing.rule);
     let connected = installation.status != Status::Uninstalled && installation.generation == firing.generation;
     if firing.generation > 0 && !connected && !rule.is_some_and(judge::survives) {
         return Ok(Err("the connection it was meant for is over".to_owned()));
@@ -135,6 +141,15 @@ async fn scene(app: &App, served: &Served, job: &Claimed, action: &Action) -> Re
         scene.objection = rules::object(rule, (job.step, action), &scene.facts(served));
     }
     Ok(Ok(scene))
+}
+
+/// The rule of a bulk action stands in its plan. It is needed only where a step has a condition.
+async fn planned(app: &App, job: &Claimed, event: &Waiting) -> Result<Option<Rule>, Failure> {
+    let Some(Fact::BulkRequested { plan }) = event.fact.as_ref().filter(|_| job.conditional) else {
+        return Ok(None);
+    };
+    let source = store::plans::source(&app.pool, *plan).await?;
+    Ok(source.and_then(|source| plans::rule(*plan, &source).ok()))
 }
 
 impl Scene {

@@ -18,6 +18,7 @@ fn door(key: Key, location: Option<i64>) -> Door<'static> {
         accept_unverified: false,
         headers: json!({}),
         hook_id: None,
+        vouched: false,
     }
 }
 
