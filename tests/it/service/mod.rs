@@ -2,6 +2,7 @@
 
 mod api;
 mod budget;
+mod bulk;
 mod caps;
 mod claims;
 mod connecting;
@@ -16,12 +17,14 @@ mod judging;
 mod leases;
 mod line;
 mod money;
+mod orders;
 mod pages;
 mod payloads;
 mod program;
 mod recipes;
 mod reconciling;
 mod reload;
+mod replays;
 mod retention;
 mod rules;
 mod snapshots;
