@@ -165,13 +165,15 @@ fn sheet(found: &Detail) -> Sheet {
     sheet.field("received", Some(stamp(event.received_at)));
     let judged = |at| format!("{} ({} later)", stamp(at), took(event.received_at, at));
     sheet.field("judged", found.decided_at.map(judged));
-    let mut decisions = Table::new(&["rule", "result", "firing", "replay", "reason"]);
+    let mut decisions = Table::new(&["rule", "result", "firing", "reason"]);
     for decision in &found.decisions {
         decisions.row([
             decision.rule.clone(),
-            decision.result.clone(),
+            match decision.replay_id {
+                Some(replay) => format!("{} in replay {replay}", decision.result),
+                None => decision.result.clone(),
+            },
             or_dash(decision.firing_id),
-            or_dash(decision.replay_id),
             decision.reason.clone().unwrap_or_default(),
         ]);
     }
