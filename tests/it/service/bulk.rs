@@ -4,7 +4,7 @@ use bellhop::sandbox::{Fault, FaultKind, Place};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::stage::{APP, Stage};
+use super::stage::{APP, Stage, days};
 
 const OFFER: &str = r#"
 [bulk]
@@ -278,5 +278,46 @@ async fn an_uninstall_cancels_what_a_bulk_action_has_not_done_and_the_plan_tells
     let plan = shown().await;
     assert_eq!((&plan["waiting"], &plan["failed"]), (&json!(1), &json!(1)), "{plan}");
     assert_eq!(plan["items"][0]["reason"], "the application was uninstalled");
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn steps_of_a_bulk_action_may_wait_and_have_conditions_of_their_own(pool: PgPool) {
+    let file = r#"
+[bulk]
+name = "offer"
+[[bulk.then]]
+id = "link"
+action = "create_payment_link"
+[[bulk.then]]
+action = "set_discount"
+when = 'location.id == 1'
+percent = 10
+[[bulk.then]]
+action = "send_email"
+after = "1d"
+to = "owner@example.com"
+subject = "Location {{ location.id }}"
+text = "{{ link.url }}"
+"#;
+    let stage = Stage::set(pool, "").await;
+    stage.connected(&[1, 2, 3, 4]).await;
+    stage.sandbox.disconnect(place(4)).await.expect("gone");
+    stage.settled().await;
+    let plan = plan(&stage, file).await;
+    assert_eq!(
+        plan["confirmation"],
+        "create_payment_link, set_discount, send_email at 3 locations"
+    );
+    assert_eq!(apply(&stage, &plan).await.0, 202);
+    stage.settled().await;
+    assert_eq!(discounts(&stage).await[..3], [Some(10.0), None, None]);
+    assert_eq!(stage.sandbox.mails().await.len(), 0);
+    let waiting = stage.api(&format!("plans/{}", plan["plan_id"])).await;
+    assert_eq!(waiting["waiting"], 3, "{waiting}");
+    stage.pass(days(1)).await;
+    assert_eq!(stage.sandbox.mails().await.len(), 3);
+    let done = stage.api(&format!("plans/{}", plan["plan_id"])).await;
+    assert_eq!(done["done"], 3, "{done}");
     stage.end().await;
 }

@@ -328,3 +328,36 @@ async fn what_comes_back_after_an_uninstall_is_given_up_again(pool: PgPool) {
     assert_eq!(told(&stage, "welcome").await.len(), 0);
     stage.end().await;
 }
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn steps_that_wait_and_have_conditions_come_back_as_they_were(pool: PgPool) {
+    let rules = r#"
+[[rule]]
+name = "welcome"
+on = "installation.activated"
+[[rule.then]]
+action = "set_discount"
+percent = 12.5
+[[rule.then]]
+action = "create_payment_link"
+when = "location.id == 2"
+[[rule.then]]
+action = "send_webhook"
+after = "1d"
+url = "{sandbox}/inbox/welcome"
+secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+body = "x"
+"#;
+    let stage = Stage::set(pool, rules).await;
+    fail(&stage, Fault::new("add_discount", FaultKind::Status).status(403)).await;
+    stage.connected(&[1]).await;
+    let id = job(&stage, "set_discount").await["id"].clone();
+    assert_eq!(stage.order(&format!("jobs/{id}/retry")).await.0, 202);
+    stage.settled().await;
+    assert_eq!(job(&stage, "set_discount").await["state"], "completed");
+    assert_eq!(stage.called("payment_link").await, 0, "its condition is still asked");
+    assert_eq!(told(&stage, "welcome").await.len(), 0, "and the last one still waits");
+    stage.pass(std::time::Duration::from_secs(86_400)).await;
+    assert_eq!(told(&stage, "welcome").await, ["x"]);
+    stage.end().await;
+}
