@@ -52,7 +52,7 @@ create table plans (
     applied_at timestamptz
 );
 
-create table plan_locations (
+create table plan_places (
     plan_id bigint not null references plans on delete cascade,
     location_id bigint not null,
     -- The event by which it was asked for.

@@ -47,7 +47,7 @@ pub async fn add(pool: &PgPool, plan: &NewPlan<'_>) -> sqlx::Result<i64> {
             insert into plans (application_id, name, source, digest, confirmation, locations, left_out, requests, money)
             values ($1, $2, $3, $4, $5, cardinality($6::bigint[]), $7, $8, $9) returning id
         ), listed as (
-            insert into plan_locations (plan_id, location_id) select plan.id, l.id from plan, unnest($6::bigint[]) as l(id)
+            insert into plan_places (plan_id, location_id) select plan.id, l.id from plan, unnest($6::bigint[]) as l(id)
         )
         select id from plan
         "#,
@@ -104,7 +104,7 @@ pub async fn lock(tx: &mut PgTransaction<'_>, id: i64) -> sqlx::Result<Option<Pl
     .await?;
     let Some(row) = row else { return Ok(None) };
     let locations = sqlx::query_scalar!(
-        "select location_id from plan_locations where plan_id = $1 order by location_id",
+        "select location_id from plan_places where plan_id = $1 order by location_id",
         id
     )
     .fetch_all(&mut **tx)
@@ -132,7 +132,7 @@ pub async fn apply(tx: &mut PgTransaction<'_>, id: i64) -> sqlx::Result<()> {
         with plan as (
             update plans set applied_at = now() where id = $1 returning application_id
         ), listed as (
-            select location_id, nextval('event_ids') as event_id from plan_locations where plan_id = $1
+            select location_id, nextval('event_ids') as event_id from plan_places where plan_id = $1
         ), stored as (
             insert into events (id, application_id, location_id, kind, source, verdict, fact)
             select event_id, application_id, location_id, $2, $3, 'received', $4 from listed, plan
@@ -140,7 +140,7 @@ pub async fn apply(tx: &mut PgTransaction<'_>, id: i64) -> sqlx::Result<()> {
             insert into inbox (event_id, received_at, application_id, location_id, shard)
             select event_id, now(), application_id, location_id, abs(location_id % $5)::smallint from listed, plan
         )
-        update plan_locations p set event_id = l.event_id, received_at = now()
+        update plan_places p set event_id = l.event_id, received_at = now()
         from listed l where p.plan_id = $1 and p.location_id = l.location_id
         "#,
         id,

@@ -178,7 +178,7 @@ async fn concerned(pool: &PgPool, id: i64) -> sqlx::Result<Vec<Concerned>> {
                     when d.result = 'held' then 'waiting'
                     else 'done' end as "state!",
                coalesce(o.note, d.reason, f.last_error, j.last_error) as reason
-        from plans p join plan_locations l on l.plan_id = p.id
+        from plans p join plan_places l on l.plan_id = p.id
         left join lateral (
             select state, note from outcomes where event_id = l.event_id and received_at = l.received_at offset 0
         ) o on true

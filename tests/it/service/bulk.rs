@@ -139,7 +139,7 @@ async fn a_plan_that_is_old_or_was_changed_is_refused(pool: PgPool) {
             "older than a day",
         ),
         (
-            "delete from plan_locations where plan_id = $1 and location_id = 1",
+            "delete from plan_places where plan_id = $1 and location_id = 1",
             "was changed",
         ),
         (
