@@ -40,7 +40,7 @@ pub(super) struct Orders {
     /// Of one rule.
     #[arg(long, value_name = "NAME", conflicts_with = "ids")]
     rule: Option<String>,
-    /// At most so many.
+    /// At most so many, the newest.
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = how_many())]
     limit: i64,
     /// Show what would become of them, and change nothing.
