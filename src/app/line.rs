@@ -79,12 +79,15 @@ impl From<crate::store::Error> for Failure {
 /// Who compares waits so long for his share; then he may take a turn as rules do, so that he never starves.
 const STARVED: Duration = Duration::from_secs(15);
 
+/// The part of a minute's requests after which connections that nobody signed, and bulk actions, have to wait.
+pub const UNPROVEN_SHARE: f64 = 0.5;
+
 /// The urgent may take the whole minute and turns further ahead; the others leave room for them.
 fn claim(priority: Priority, reconciling: f64) -> Claim {
     let (share, horizon) = match priority {
         Priority::Activation => (1.0, 10),
         Priority::Rule => (0.9, 3),
-        Priority::Unproven => (0.5, 1),
+        Priority::Unproven => (UNPROVEN_SHARE, 1),
         Priority::Reconciliation => (reconciling, 1),
         // It asks for nothing.
         Priority::Forwarding => (0.5, 1),

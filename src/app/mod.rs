@@ -13,6 +13,10 @@ pub mod endpoints;
 pub mod hooks;
 /// Requests to the marketplace, each with its turn in the shared budget.
 pub mod line;
+/// Bulk actions: planned, and applied when somebody says so.
+pub mod plans;
+/// Stored events that are judged once more.
+pub mod replays;
 /// The rules in use, and how others take their place.
 pub mod rulebook;
 /// An application as this process serves it, and its addresses.

@@ -21,7 +21,7 @@ pub fn of(rule: &Rule, place: Place, firing: FiringId, max_attempts: i32) -> imp
     (0..).zip(&rule.steps).map(move |(number, step)| NewJob {
         place,
         lane: lane.clone(),
-        priority: step.action.priority(),
+        priority: step.action.priority_for(&rule.name),
         action: &step.action,
         step: Some(Step {
             firing,

@@ -53,6 +53,14 @@ pub fn sent(event: &Waiting) -> Option<Box<RawValue>> {
     }
 }
 
+/// How long before its date a moment came; it tells moments of one kind apart.
+pub fn moment_before(event: &Waiting) -> Option<Duration> {
+    match event.fact {
+        Some(Fact::MomentCame { before_seconds, .. }) => u64::try_from(before_seconds).ok().map(Duration::from_secs),
+        _ => None,
+    }
+}
+
 /// The `data` of an entity event; what a telephony system tells is nothing else. Bodies with broken Unicode are read as
 /// well as they can be.
 fn data(body: &[u8], source: Source) -> Option<Value> {

@@ -68,10 +68,16 @@ enum Command {
     Urls(ConfigFile),
     /// Look at installations.
     Locations(reading::Locations),
-    /// Look at events and what was decided about them.
+    /// Look at events and what was decided about them, and have them judged once more.
     Events(reading::Events),
-    /// Look at jobs and their attempts.
+    /// Look at jobs and their attempts, have them tried again or give them up.
     Jobs(reading::Jobs),
+    /// Show what a bulk action would do, and keep that as a plan.
+    Plan(reading::Plan),
+    /// Look at plans of bulk actions, and how far they are.
+    Plans(reading::Plans),
+    /// Do what a plan says.
+    Apply(reading::Apply),
     /// Look at money movements, and close those whose end is unknown.
     Ledger(reading::Ledger),
     /// Compare with the marketplace now: find what no callback told.
@@ -157,6 +163,9 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Locations(locations) => locations.run().await,
         Command::Events(events) => events.run().await,
         Command::Jobs(jobs) => jobs.run().await,
+        Command::Plan(plan) => plan.run().await,
+        Command::Plans(plans) => plans.run().await,
+        Command::Apply(apply) => apply.run().await,
         Command::Ledger(ledger) => ledger.run().await,
         Command::Reconcile(reconcile) => reconcile.run().await,
         Command::Marketplace(marketplace) => marketplace.run().await,

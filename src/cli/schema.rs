@@ -16,6 +16,8 @@ pub(super) struct Schema {
 enum Of {
     /// Print the JSON Schema of rule files.
     Rules,
+    /// Print the JSON Schema of the file of a bulk action.
+    Bulk,
     /// Print the JSON Schema of the configuration file.
     Config,
 }
@@ -24,6 +26,7 @@ impl Schema {
     pub(super) fn run(self) -> Result<ExitCode> {
         let schema = match self.of {
             Of::Rules => rules::schema(),
+            Of::Bulk => rules::bulk_schema(),
             Of::Config => Config::schema(),
         };
         tell(&format!("{schema:#}"))

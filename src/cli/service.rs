@@ -94,6 +94,25 @@ impl Database {
     }
 }
 
+/// Builds what a service shares, beside one that may run, and does something with it. Nothing is served and no job is
+/// done by it.
+pub(super) async fn with_app<T>(config: Config, work: impl AsyncFnOnce(&App) -> Result<T>) -> Result<T> {
+    let database = Database::visit(&config).await?;
+    let done = match App::build(config, &database.url, None) {
+        Ok(app) => {
+            let done = match reachable(&app.pool).await {
+                Ok(()) => work(&app).await,
+                Err(error) => Err(error),
+            };
+            app.close().await;
+            done
+        }
+        Err(error) => Err(Misused(format!("{error:#}")).into()),
+    };
+    database.close().await?;
+    done
+}
+
 /// The folder of the private cluster.
 pub(super) fn data_dir(config: &Config) -> PathBuf {
     let data_dir = config.folder.join(&config.database.data_dir);

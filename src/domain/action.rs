@@ -156,6 +156,9 @@ pub struct ExpectedPayment {
     pub currency: Option<String>,
 }
 
+/// Begins the names of bulk actions where others have the names of rules, which have no dots.
+pub const BULK: &str = "bulk.";
+
 /// The names of [`Action`], for filters and metrics.
 pub const ACTION_NAMES: [&str; 18] = [
     "activate",
@@ -188,6 +191,9 @@ impl Action {
 
     /// The longest time for which an event may be forwarded.
     pub const LONGEST_RETRY: Duration = Duration::from_secs(14 * 86_400);
+
+    /// Actions of a connection, which nobody but Bellhop wants.
+    pub const OF_CONNECTIONS: [&str; 2] = ["activate", "read_status"];
 
     /// The name in rule files, in the API and in metrics.
     pub fn name(&self) -> &'static str {
@@ -248,6 +254,14 @@ impl Action {
 }
 
 impl Action {
+    /// The same where a rule wants it: a bulk action stands in nobody's way.
+    pub fn priority_for(&self, rule: &str) -> Priority {
+        match rule.starts_with(BULK) {
+            true => self.priority().max(Priority::Unproven),
+            false => self.priority(),
+        }
+    }
+
     /// Requests to the marketplace that it takes when all goes well.
     pub fn requests(&self) -> u32 {
         match self {
@@ -284,7 +298,8 @@ pub enum Priority {
     Activation = 0,
     /// Work of rules.
     Rule = 1,
-    /// A connection that nobody signed: it may be anybody typing numbers.
+    /// What may not stand in anybody's way: a connection that nobody signed (it may be anybody typing numbers), and
+    /// bulk actions.
     Unproven = 2,
     /// Comparing with the marketplace, which has all the time there is.
     Reconciliation = 3,

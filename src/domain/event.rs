@@ -34,6 +34,8 @@ pub enum Kind {
     TrialEnding,
     /// The trial is over.
     TrialEnded,
+    /// A person asked for a bulk action.
+    BulkRequested,
     /// An appointment, a client, a sale, … changed.
     Entity {
         /// What changed, in our words: `location` for salon and company, `staff` for master.
@@ -81,7 +83,7 @@ pub fn changes_of(resource: &str) -> &'static [&'static str] {
 
 impl Kind {
     /// The kinds that are no entity's.
-    pub const FIXED: [(&'static str, Self); 12] = [
+    pub const FIXED: [(&'static str, Self); 13] = [
         ("connect.opened", Self::ConnectOpened),
         ("installation.pending", Self::InstallationPending),
         ("installation.activated", Self::InstallationActivated),
@@ -93,6 +95,7 @@ impl Kind {
         ("period.changed", Self::PeriodChanged),
         ("trial.ending", Self::TrialEnding),
         ("trial.ended", Self::TrialEnded),
+        ("bulk.requested", Self::BulkRequested),
         ("unknown", Self::Unknown),
     ];
 
@@ -326,6 +329,11 @@ pub enum Fact {
         date: DateTime<Utc>,
         /// How long before that date, in seconds.
         before_seconds: i64,
+    },
+    /// A person asked for a bulk action.
+    BulkRequested {
+        /// The plan that tells what it does.
+        plan: i64,
     },
 }
 

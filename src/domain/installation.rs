@@ -58,6 +58,9 @@ pub struct Observation {
     pub observed_at: DateTime<Utc>,
 }
 
+/// Why a bulk action leaves a place out.
+pub const NOT_INSTALLED: &str = "not installed";
+
 /// What a fact did to an installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -131,6 +134,8 @@ impl Installation {
                 )
             }
             Fact::MomentCame { generation, date, .. } => (self.clone(), self.moment(*generation, *date)),
+            Fact::BulkRequested { .. } if self.is_there() => (self.clone(), Change::Happened),
+            Fact::BulkRequested { .. } => (self.clone(), Change::Nothing(NOT_INSTALLED)),
         }
     }
 
@@ -357,6 +362,7 @@ impl Fact {
             Self::PeriodChanged { .. } => Kind::PeriodChanged,
             Self::MomentCame { before_seconds, .. } if *before_seconds > 0 => Kind::TrialEnding,
             Self::MomentCame { .. } => Kind::TrialEnded,
+            Self::BulkRequested { .. } => Kind::BulkRequested,
         }
     }
 }

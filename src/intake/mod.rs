@@ -4,9 +4,13 @@
 //! machine's disk.
 
 mod quarantine;
+/// Secrets are cut out of bodies before anything is stored.
+pub mod redact;
 mod shelf;
 /// Where deliveries wait for a database that is away.
 pub mod spool;
+/// What a delivery is, read from its bytes.
+pub mod wire;
 mod writer;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};

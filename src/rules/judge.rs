@@ -34,6 +34,15 @@ pub fn judge(rule: &Rule, facts: &Facts<'_>) -> Decision {
     decision(rule, facts, reason_to_skip(rule, facts))
 }
 
+/// The same for an event that a person wants to have judged once more, however late that is.
+pub fn judge_again(rule: &Rule, facts: &Facts<'_>) -> Decision {
+    let reason = match rule.mode {
+        Mode::Off => Some("the rule is off".to_owned()),
+        Mode::Live | Mode::Shadow => rule.when.as_ref().and_then(|when| when.objection(facts)),
+    };
+    decision(rule, facts, reason)
+}
+
 /// The same for a rule that is tried: whatever its mode is, as if it worked.
 pub fn would(rule: &Rule, facts: &Facts<'_>) -> Decision {
     decision(rule, facts, reason_not_to_fire(rule, facts))

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
-use toml::de::DeTable;
+use toml::{Spanned, de::DeTable};
 
 use super::{
     SourceFile,
@@ -25,7 +25,7 @@ pub(super) const MOST_A_DAY: u32 = 1_000_000;
 /// Largest file, in bytes.
 const LARGEST_FILE: usize = 1024 * 1024;
 
-const DEFAULT_MAX_LATE: Duration = Duration::from_secs(2 * 86_400);
+pub(super) const DEFAULT_MAX_LATE: Duration = Duration::from_secs(2 * 86_400);
 
 /// A rule that was read, where its name stands, and the secrets of its steps in their order.
 pub(super) struct ReadRule {
@@ -37,20 +37,9 @@ pub(super) struct ReadRule {
 /// Reads one file. A rule with mistakes is left out of the answer.
 pub(super) fn read_file(file: &SourceFile, secrets: ReadSecret<'_>) -> (Vec<ReadRule>, Vec<Mistake>) {
     let mut notebook = Notebook::new(file);
-    if file.text.len() > LARGEST_FILE {
-        notebook.note(0, "the file is larger than 1 MiB", "this is hardly a file of rules");
+    let Some(document) = document(file, &mut notebook) else {
         return (Vec::new(), notebook.into_mistakes());
-    }
-    let (document, errors) = DeTable::parse_recoverable(&file.text);
-    for error in &errors {
-        let at = error.span().map_or(0, |span| span.start);
-        let what = format!("this is not TOML: {}", error.message().replace('\n', ", "));
-        notebook.note(at, what, "correct the syntax");
-    }
-    if !errors.is_empty() {
-        // What could be read of such a file would be judged wrongly.
-        return (Vec::new(), notebook.into_mistakes());
-    }
+    };
     let top = Table::new(document.get_ref(), 0);
     top.refuse_unknown(&["rule"], &[], &mut notebook);
     let rules = top
@@ -68,10 +57,27 @@ pub(super) fn read_file(file: &SourceFile, secrets: ReadSecret<'_>) -> (Vec<Read
     (rules, notebook.into_mistakes())
 }
 
-struct RuleReader<'r, 'f> {
-    table: &'r Table<'r>,
-    notebook: &'r mut Notebook<'f>,
-    secrets: ReadSecret<'r>,
+/// The content of a file, or notes why it is none.
+pub(super) fn document<'f>(file: &'f SourceFile, notebook: &mut Notebook<'_>) -> Option<Spanned<DeTable<'f>>> {
+    if file.text.len() > LARGEST_FILE {
+        notebook.note(0, "the file is larger than 1 MiB", "this is hardly a file of rules");
+        return None;
+    }
+    let (document, errors) = DeTable::parse_recoverable(&file.text);
+    for error in &errors {
+        let at = error.span().map_or(0, |span| span.start);
+        let what = format!("this is not TOML: {}", error.message().replace('\n', ", "));
+        notebook.note(at, what, "correct the syntax");
+    }
+    // What could be read of a file with errors would be judged wrongly.
+    errors.is_empty().then_some(document)
+}
+
+/// Reads a table that has a name, a condition and steps.
+pub(super) struct RuleReader<'r, 'f> {
+    pub(super) table: &'r Table<'r>,
+    pub(super) notebook: &'r mut Notebook<'f>,
+    pub(super) secrets: ReadSecret<'r>,
 }
 
 impl RuleReader<'_, '_> {
@@ -120,7 +126,7 @@ impl RuleReader<'_, '_> {
         Some(ReadRule { rule, name_at, secrets })
     }
 
-    fn name(&mut self) -> Option<(String, usize)> {
+    pub(super) fn name(&mut self) -> Option<(String, usize)> {
         let Text { value, span } = self.table.text("name", self.notebook)?;
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if value.is_empty() || value.len() > 80 || !value.chars().all(plain) {

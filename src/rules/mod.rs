@@ -6,6 +6,7 @@
 //! and `judge` decides about each.
 
 mod body;
+mod bulk;
 mod condition;
 mod condition_check;
 mod explain;
@@ -32,15 +33,16 @@ use secrecy::SecretString;
 
 pub use self::{
     body::{default_webhook_body, forwarded_body},
+    bulk::read_bulk,
     condition::Condition,
     explain::{Explanation, KnownFact, explain, explain_rule},
     facts::{ApplicationView, EventView, Facts, Subject},
-    judge::{Decision, Objection, judge, object, would},
+    judge::{Decision, Objection, judge, judge_again, object, would},
     mistake::{Mistake, nearest},
     preview::{Preview, preview},
     rule::{Late, Mode, OncePer, Outline, Rule, Step},
     sample::Sample,
-    schema::schema,
+    schema::{bulk_schema, schema},
     template::{RenderError, render},
     trigger::{Family, Trigger, Word},
 };

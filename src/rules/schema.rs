@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     trigger::Trigger,
-    vocabulary::{ACTIONS, Key, Need, RULE, STEP, Sort, Verb},
+    vocabulary::{ACTIONS, BULK, Key, Need, RULE, STEP, Sort, Verb, has_secret},
 };
 use crate::domain::{
     event::{CALL, CALL_CHANGES, CHANGES, RESOURCES},
@@ -26,6 +26,22 @@ pub fn schema() -> Value {
                 "items": object(RULE, properties(RULE)),
             },
         },
+    })
+}
+
+/// The same for the file of a bulk action.
+pub fn bulk_schema() -> Value {
+    let mut bulk = object(BULK, properties(BULK));
+    let open = ACTIONS.iter().filter(|verb| !has_secret(verb.name));
+    bulk["properties"]["then"]["items"]["oneOf"] = open.map(step).collect::<Vec<Value>>().into();
+    bulk["description"] = "A bulk action: what is to be done once, at which locations.".into();
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "A bulk action of Bellhop",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["bulk"],
+        "properties": {"bulk": bulk},
     })
 }
 

@@ -74,6 +74,14 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// A text, when it is one. Says nothing when it is not.
+    pub(super) fn word(&self, key: &str) -> Option<&'t str> {
+        match self.value(key)?.0 {
+            DeValue::String(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// Notes every key that is needed and not there.
     pub(super) fn ask_for(&self, keys: &[Key], notebook: &mut Notebook<'_>) {
         for Key { name, example, .. } in keys.iter().filter(|key| key.need == Need::Yes && !self.has(key.name)) {
@@ -141,6 +149,15 @@ impl<'t> Table<'t> {
             });
         }
         Some(texts)
+    }
+
+    /// A `[table]`.
+    pub(super) fn table(&self, key: &str, notebook: &mut Notebook<'_>) -> Option<Table<'t>> {
+        let (value, span) = self.value(key)?;
+        match value {
+            DeValue::Table(entries) => Some(Table::new(entries, span.start)),
+            other => self.wrong(key, other, "a table", notebook),
+        }
     }
 
     /// The tables of a `[[list]]`.

@@ -171,6 +171,7 @@ impl Trigger {
                 | Kind::PeriodChanged
                 | Kind::TrialEnding
                 | Kind::TrialEnded
+                | Kind::BulkRequested
                 | Kind::Unknown => false,
             },
         }

@@ -168,6 +168,29 @@ pub(super) const RULE: &[Key] = &[
     },
 ];
 
+/// The keys of a bulk action.
+pub(super) const BULK: &[Key] = &[
+    needed(
+        "name",
+        Sort::Shaped("^[a-z0-9-]{1,80}$"),
+        "\"spring-offer\"",
+        "What makes it happen once at a location: under another name it happens again.",
+    ),
+    possible(
+        "when",
+        Sort::Text,
+        "'installation.status == \"active\"'",
+        "The condition, in CEL, asked when it is planned and again when it is done; always when absent.",
+    ),
+    Key {
+        name: "then",
+        sort: Sort::Steps,
+        need: Need::Told,
+        example: "[{ action = \"set_discount\", percent = 10 }]",
+        help: "The steps, which run in order.",
+    },
+];
+
 /// The keys of every step.
 pub(super) const STEP: &[Key] = &[
     possible(
@@ -217,4 +240,17 @@ pub(super) fn keys_of(action: &str) -> &'static [Key] {
         .iter()
         .find(|verb| verb.name == action)
         .map_or(&[], |verb| verb.keys)
+}
+
+/// Whether an action is done with a secret, which stays out of the database.
+pub(super) fn has_secret(action: &str) -> bool {
+    const SECRETS: [&str; 6] = [
+        "secret",
+        "secret_file",
+        "token",
+        "token_file",
+        "url_file",
+        "webhook_file",
+    ];
+    keys_of(action).iter().any(|key| SECRETS.contains(&key.name))
 }

@@ -74,6 +74,16 @@ pub async fn claim(tx: &mut PgTransaction<'_>, new: &[NewFiring<'_>]) -> sqlx::R
         .collect())
 }
 
+/// Those of some firing keys that are taken.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn taken(tx: &mut PgTransaction<'_>, keys: &[String]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!("select key from firings where key = any($1)", keys)
+        .fetch_all(&mut **tx)
+        .await
+}
+
 /// What a job needs to know of its firing.
 #[derive(Debug, Clone)]
 pub struct Firing {

@@ -36,6 +36,9 @@ pub struct Waiting {
     pub body: Option<Vec<u8>>,
 }
 
+/// Any number that other users of the database do not take; the shard is the second half.
+const LOCK: i32 = 0x6265_6c6c;
+
 /// A shard of the inbox, and where to begin in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Shard {
@@ -83,8 +86,6 @@ pub async fn shards_with_work(pool: &PgPool, floors: &[i64]) -> sqlx::Result<Vec
 /// # Errors
 /// When the database does not answer.
 pub async fn take(tx: &mut PgTransaction<'_>, shards: &[Shard], limit: i64) -> sqlx::Result<Taken> {
-    /// Any number that other users of the database do not take; the shard is the second half.
-    const LOCK: i32 = 0x6265_6c6c;
     let numbers: Vec<i16> = shards.iter().map(|shard| shard.number).collect();
     let floors: Vec<i64> = shards.iter().map(|shard| shard.after).collect();
     // A statement of its own, so that the next one sees what the last owner has committed.
@@ -142,6 +143,17 @@ pub async fn take(tx: &mut PgTransaction<'_>, shards: &[Shard], limit: i64) -> s
         waiting: waiting.collect(),
         reached: reached.into_iter().collect(),
     })
+}
+
+/// Waits until a shard is ours for this transaction: nobody else judges its places meanwhile.
+///
+/// # Errors
+/// When the database does not answer, or somebody has it for longer than a lock is waited for.
+pub async fn hold(tx: &mut PgTransaction<'_>, shard: i16) -> sqlx::Result<()> {
+    sqlx::query!("select pg_advisory_xact_lock($1, $2)", LOCK, i32::from(shard))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// Reads the bodies of events that [`take`] gave.

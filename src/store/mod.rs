@@ -36,12 +36,16 @@ pub mod looks;
 pub mod partitions;
 /// What was stored, read again from the beginning.
 pub mod past;
+/// Bulk actions, as they were shown and applied.
+pub mod plans;
 /// How much of what is refused is kept.
 pub mod quarantine;
 /// Reading for people: lists and details of the API and the terminal.
 pub mod reading;
 /// Comparing with the marketplace.
 pub mod reconciliations;
+/// Events that are judged once more.
+pub mod replays;
 /// How large tables are, and what keeps them so.
 pub mod sizes;
 /// Figures for the metrics.

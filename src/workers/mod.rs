@@ -13,6 +13,8 @@ pub mod processor;
 pub mod pruner;
 /// Compares with the marketplace.
 pub mod reconciler;
+/// Judges events once more.
+pub mod replayer;
 /// Announces moments that have come.
 pub mod scheduler;
 
@@ -42,8 +44,9 @@ pub enum Step {
 const STEP_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// The names of the workers, as in metrics.
-pub const NAMES: [&str; 6] = [
+pub const NAMES: [&str; 7] = [
     "processor",
+    "replayer",
     "executor",
     "forwarder",
     "scheduler",
@@ -69,6 +72,13 @@ pub fn start(app: &Arc<App>) -> Workers {
         Rest(app.wake.processor.clone(), poll),
         stopped.clone(),
         async move |app: &App| judging.step(app).await,
+    ));
+    tasks.spawn(drive(
+        Arc::clone(app),
+        "replayer",
+        Rest(Arc::default(), poll),
+        stopped.clone(),
+        replayer::step,
     ));
     tasks.spawn(drive(
         Arc::clone(app),

@@ -10,7 +10,7 @@ use crate::{
     store::{
         self, erasing, holds, jobs,
         partitions::{self, DAYS_AHEAD, EVENTS, JOBS},
-        sizes, upkeep,
+        replays, sizes, upkeep,
     },
 };
 
@@ -76,6 +76,11 @@ async fn daily(app: &App, now: DateTime<Utc>) -> Result<()> {
         upkeep::note(&app.pool, "history").await?;
     }
     holds::forget_counters(&app.pool).await?;
+    if upkeep::is_due(&app.pool, "replays", DAILY).await? {
+        let forgotten = replays::forget(&app.pool, now - kept.events).await?;
+        info!(forgotten, "Forgot which events were judged once more");
+        upkeep::note(&app.pool, "replays").await?;
+    }
     for table in EVENTS.into_iter().chain(JOBS) {
         if upkeep::is_due(&app.pool, table, DAILY).await? {
             upkeep::analyze(&app.pool, table).await?;

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::{Look, how_many, stamp, took, words};
+use super::{Look, how_many, replay::Replay, stamp, time, took, words};
 use crate::{
     cli::{
         sheet::Sheet,
@@ -60,6 +60,8 @@ enum Verb {
         /// Number of the event.
         id: i64,
     },
+    /// Have the rules judge events once more, as everything is now.
+    Replay(Box<Replay>),
 }
 
 impl Events {
@@ -70,6 +72,7 @@ impl Events {
                 let found = look.at(async |pool: &PgPool| events::show(pool, id).await).await?;
                 look.show(found, &format!("event {id}"), sheet)
             }
+            Verb::Replay(replay) => replay.run(&look).await,
             Verb::List(which) => {
                 let filter = Filter {
                     application: which.application,
@@ -130,6 +133,24 @@ pub(super) fn of_location(items: &[Event]) -> Table<6> {
     table
 }
 
+/// What a person had done with it.
+fn replays(sheet: &mut Sheet, found: &Detail) {
+    if found.replays.is_empty() {
+        return;
+    }
+    let mut table = Table::new(&["replay", "asked", "judged", "became", "note"]);
+    for replay in &found.replays {
+        table.row([
+            replay.replay_id.to_string(),
+            stamp(replay.asked_at),
+            time(replay.judged_at),
+            or_dash(replay.became),
+            replay.note.clone().unwrap_or_default(),
+        ]);
+    }
+    sheet.table("Replays", &table);
+}
+
 fn sheet(found: &Detail) -> Sheet {
     let event = &found.event;
     let mut sheet = Sheet::new(&format!("Event {}: {}", event.id, event.kind));
@@ -137,6 +158,7 @@ fn sheet(found: &Detail) -> Sheet {
     sheet.field("location", event.location_id);
     sheet.field("resource", event.resource_id);
     sheet.field("source", Some(&event.source));
+    sheet.field("made of event", found.made_of);
     sheet.field("state", Some(&event.state));
     sheet.field("reason", event.reason.as_ref());
     sheet.field("true since", Some(stamp(found.occurred_at)));
@@ -147,12 +169,16 @@ fn sheet(found: &Detail) -> Sheet {
     for decision in &found.decisions {
         decisions.row([
             decision.rule.clone(),
-            decision.result.clone(),
+            match decision.replay_id {
+                Some(replay) => format!("{} in replay {replay}", decision.result),
+                None => decision.result.clone(),
+            },
             or_dash(decision.firing_id),
             decision.reason.clone().unwrap_or_default(),
         ]);
     }
     sheet.table("Decisions", &decisions);
+    replays(&mut sheet, found);
     sheet.json("Fact", found.fact.as_ref());
     sheet.json("Headers", found.headers.as_ref());
     match found.body.as_deref() {

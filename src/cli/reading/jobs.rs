@@ -4,7 +4,11 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::{Look, how_many, stamp, took, words};
+use super::{
+    Look, how_many,
+    orders::{Orders, Wish},
+    stamp, took, words,
+};
 use crate::{
     cli::{
         sheet::{Sheet, bare},
@@ -56,6 +60,10 @@ enum Verb {
         /// Number of the job.
         id: i64,
     },
+    /// Try jobs again that were given up or cancelled, with the steps that were cancelled because of them.
+    Retry(Orders),
+    /// Give jobs up that wait, and the steps after them.
+    Cancel(Orders),
 }
 
 impl Jobs {
@@ -66,6 +74,8 @@ impl Jobs {
                 let found = look.at(async |pool: &PgPool| jobs::show(pool, id).await).await?;
                 look.show(found, &format!("job {id}"), sheet)
             }
+            Verb::Retry(orders) => orders.run(&look, Wish::Retry).await,
+            Verb::Cancel(orders) => orders.run(&look, Wish::Cancel).await,
             Verb::List(which) => {
                 let filter = Filter {
                     application: which.application,

@@ -1,10 +1,13 @@
-//! `bellhop locations|events|jobs|ledger`: what the API shows, for a terminal. They read the database
-//! directly, so they work while the service is down.
+//! `bellhop locations|events|jobs|ledger|plans`: what the API shows and does, for a terminal. They use the database
+//! directly, so they work while the service is down; what they ask to be done waits for it.
 
 mod events;
 mod jobs;
 mod ledger;
 mod locations;
+mod orders;
+mod plans;
+mod replay;
 
 use std::{io::Write, process::ExitCode};
 
@@ -13,7 +16,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
 
-pub(super) use self::{events::Events, jobs::Jobs, ledger::Ledger, locations::Locations};
+pub(super) use self::{
+    events::Events,
+    jobs::Jobs,
+    ledger::Ledger,
+    locations::Locations,
+    plans::{Apply, Plan, Plans},
+};
 use super::{
     ConfigFile, Misused,
     output::tell,

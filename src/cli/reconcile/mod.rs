@@ -2,7 +2,7 @@
 
 mod plan;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use super::{
     ConfigFile, Misused,
     output::{count, tell},
     reading::explained,
-    service::{Database, reachable},
+    service::with_app,
     table::Table,
 };
 use crate::{
@@ -49,17 +49,7 @@ pub(super) struct Reconcile {
 
 impl Reconcile {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let config = self.config.load()?;
-        let database = Database::visit(&config).await?;
-        let app = App::build(config, &database.url, None).map_err(|error| Misused(format!("{error:#}")))?;
-        let app = Arc::new(app);
-        let done = match reachable(&app.pool).await {
-            Ok(()) => self.with(&app).await,
-            Err(error) => Err(error),
-        };
-        app.close().await;
-        database.close().await?;
-        done
+        with_app(self.config.load()?, async |app: &App| self.with(app).await).await
     }
 
     async fn with(&self, app: &App) -> Result<ExitCode> {

@@ -138,7 +138,7 @@ impl Chosen {
 }
 
 /// Steps with their texts written.
-fn show_steps(sheet: &mut Sheet, steps: &[Preview]) {
+pub(super) fn show_steps(sheet: &mut Sheet, steps: &[Preview]) {
     for step in steps {
         sheet.block(4, step.action);
         if let Some(after) = &step.after {

@@ -1,6 +1,7 @@
 //! Tests of the room as a whole; what belongs to one file is tested there.
 
 mod arbitrary;
+mod bulk;
 mod decisions;
 mod explaining;
 mod mistakes;

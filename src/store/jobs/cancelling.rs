@@ -4,6 +4,9 @@ use sqlx::{PgPool, PgTransaction};
 
 use crate::domain::ids::{FiringId, Place};
 
+/// Why the steps after one that was given up are cancelled. They come back with it.
+pub(super) const GIVEN_UP_BEFORE: &str = "an earlier step was given up";
+
 /// Which waiting jobs are not wanted any more.
 #[derive(Debug, Clone)]
 pub enum Cancel<'a> {
@@ -39,9 +42,9 @@ pub async fn cancel(tx: &mut PgTransaction<'_>, which: &Cancel<'_>, reason: &str
             returning *
         )
         insert into finished_jobs (id, application_id, location_id, firing_id, rule, step, step_id, action, params, state,
-            run_at, attempts, max_attempts, last_error, created_at)
+            run_at, attempts, max_attempts, last_error, created_at, wait_seconds, conditional)
         select id, application_id, location_id, firing_id, rule, step, step_id, action, params, 'cancelled', run_at,
-            attempts, max_attempts, $5, created_at
+            attempts, max_attempts, $5, created_at, wait_seconds, conditional
         from gone
         "#,
         firing,
@@ -60,7 +63,7 @@ pub async fn cancel(tx: &mut PgTransaction<'_>, which: &Cancel<'_>, reason: &str
 
 /// Lanes are locked before their jobs, as a claim and a settlement do it: a settlement that has not
 /// committed would otherwise leave a lane for a job that is cancelled in the same moment.
-async fn lock_lanes(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<()> {
+pub(super) async fn lock_lanes(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<()> {
     sqlx::query!(
         "select id from lanes where application_id = $1 and location_id = $2 order by name for update",
         place.application_id.0,
@@ -73,7 +76,7 @@ async fn lock_lanes(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<()
 
 /// Makes the lanes of a place that nobody leases agree with their jobs: an empty one goes, and the
 /// others are due when their first job is.
-async fn free_lanes(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<()> {
+pub(super) async fn free_lanes(tx: &mut PgTransaction<'_>, place: Place) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         with free as (

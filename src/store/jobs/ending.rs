@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde_json::Value;
 use sqlx::PgTransaction;
 
-use super::{Cancel, Claimed, cancel};
+use super::{Cancel, Claimed, cancel, cancelling::GIVEN_UP_BEFORE};
 use crate::domain::ids::FiringId;
 
 /// How an attempt ended.
@@ -101,7 +101,7 @@ pub async fn settle(tx: &mut PgTransaction<'_>, settlements: &[Settlement<'_>]) 
     let counts = |settlement: &Settlement<'_>| counted.contains(&settlement.job.id.0);
     for given_up in over.iter().filter(|settlement| counts(settlement)) {
         if let (Outcome::Discard(_), Some(firing)) = (given_up.outcome, given_up.job.firing_id) {
-            cancel(tx, &Cancel::RestOfFiring(firing), "an earlier step was given up").await?;
+            cancel(tx, &Cancel::RestOfFiring(firing), GIVEN_UP_BEFORE).await?;
         }
     }
     let done = over.iter().filter(|settlement| counts(settlement));
@@ -145,10 +145,10 @@ async fn finish(tx: &mut PgTransaction<'_>, over: &[&Settlement<'_>]) -> sqlx::R
             returning j.*, e.outcome, e.started_at, e.error, e.exchanges, e.result
         ), history as (
             insert into finished_jobs (id, application_id, location_id, firing_id, rule, step, step_id, action, params, state,
-                run_at, attempts, max_attempts, last_error, result, created_at)
+                run_at, attempts, max_attempts, last_error, result, created_at, wait_seconds, conditional)
             select id, application_id, location_id, firing_id, rule, step, step_id, action, params,
                 case outcome when 'done' then 'completed' else 'discarded' end, run_at, attempts, max_attempts,
-                coalesce(error, last_error), result, created_at
+                coalesce(error, last_error), result, created_at, wait_seconds, conditional
             from gone
         ), noted as (
             update attempts a set finished_at = now(), outcome = gone.outcome, error = gone.error, exchanges = gone.exchanges

@@ -5,6 +5,7 @@
 //! Every claim puts a name of its own on the lane, raises the attempt numbers of the jobs it starts
 //! and writes an attempt row for each; a settlement counts only with that name and that number.
 
+mod by_hand;
 mod cancelling;
 mod claiming;
 mod ending;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use sqlx::{PgPool, PgTransaction};
 
 pub use self::{
+    by_hand::{Obeyed, Order, obey, obey_all},
     cancelling::{Cancel, cancel, drop_empty_lanes},
     claiming::{Claimed, Hands, claim, renew},
     ending::{Outcome, Settlement, settle},

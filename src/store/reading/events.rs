@@ -93,8 +93,29 @@ pub struct Decision {
     pub reason: Option<String>,
     /// The firing.
     pub firing_id: Option<i64>,
+    /// Of which replay; none for the first judgement.
+    pub replay_id: Option<i64>,
     /// When.
     pub decided_at: DateTime<Utc>,
+}
+
+/// A replay that an event was in.
+#[derive(Debug, Serialize)]
+pub struct Replay {
+    /// Its number.
+    pub replay_id: i64,
+    /// Only this rule.
+    pub rule: Option<String>,
+    /// Also where it has fired before.
+    pub force: bool,
+    /// When somebody asked for it.
+    pub asked_at: DateTime<Utc>,
+    /// When the event was judged.
+    pub judged_at: Option<DateTime<Utc>>,
+    /// The event that was made of one that had been refused.
+    pub became: Option<i64>,
+    /// What there is to say.
+    pub note: Option<String>,
 }
 
 /// Everything about one event.
@@ -113,8 +134,12 @@ pub struct Detail {
     pub body: Option<String>,
     /// What it says about the installation, in Bellhop's words.
     pub fact: Option<Value>,
-    /// What was decided, for every rule that was considered.
+    /// What was decided, for every rule that was considered; what a replay decided stands behind it.
     pub decisions: Vec<Decision>,
+    /// The replays it was in.
+    pub replays: Vec<Replay>,
+    /// The event, refused once, that it was made of.
+    pub made_of: Option<i64>,
 }
 
 /// One event; `None` when there is none of that number.
@@ -140,7 +165,7 @@ pub async fn show(pool: &PgPool, id: i64) -> sqlx::Result<Option<Detail>> {
     };
     let decisions = sqlx::query_as!(
         Decision,
-        "select rule, result, reason, firing_id, decided_at from decisions where event_id = $1 order by decided_at, rule",
+        "select rule, result, reason, firing_id, replay_id, decided_at from decisions where event_id = $1 order by decided_at, rule",
         id
     )
     .fetch_all(pool)
@@ -163,5 +188,20 @@ pub async fn show(pool: &PgPool, id: i64) -> sqlx::Result<Option<Detail>> {
         body: row.body.map(|body| String::from_utf8_lossy(&body).into_owned()),
         fact: row.fact,
         decisions,
+        replays: replays(pool, id).await?,
+        made_of: sqlx::query_scalar!("select event_id from replayed where became = $1", id)
+            .fetch_optional(pool)
+            .await?,
     }))
+}
+
+async fn replays(pool: &PgPool, id: i64) -> sqlx::Result<Vec<Replay>> {
+    sqlx::query_as!(
+        Replay,
+        "select q.id as replay_id, q.rule, q.force, r.asked_at, r.judged_at, r.became, r.note
+         from replayed r join replays q on q.id = r.replay_id where r.event_id = $1 order by q.id",
+        id
+    )
+    .fetch_all(pool)
+    .await
 }

@@ -9,6 +9,8 @@ pub mod jobs;
 pub mod ledger;
 /// Installations with everything around them.
 pub mod locations;
+/// Bulk actions and what became of them.
+pub mod plans;
 /// How often rules fired.
 pub mod rules;
 

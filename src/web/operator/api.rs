@@ -61,13 +61,13 @@ pub(super) fn limit(asked: Option<i64>) -> Result<i64, Problem> {
     }
 }
 
-fn number(cursor: Option<&str>) -> Result<Option<i64>, Problem> {
+pub(super) fn number(cursor: Option<&str>) -> Result<Option<i64>, Problem> {
     let wrong = |_| Problem::invalid("cursor: hand back the next_cursor of the page before, unchanged");
     cursor.map(|cursor| cursor.parse().map_err(wrong)).transpose()
 }
 
 /// One of the words, or nothing.
-fn word<T>(key: &str, given: Option<&str>, all: &[T], as_str: fn(T) -> &'static str) -> Result<(), Problem>
+pub(super) fn word<T>(key: &str, given: Option<&str>, all: &[T], as_str: fn(T) -> &'static str) -> Result<(), Problem>
 where
     T: Copy,
 {

@@ -2,6 +2,8 @@
 
 mod api;
 mod gauges;
+mod orders;
+mod plans;
 mod probes;
 mod problem;
 mod rules;
@@ -28,7 +30,9 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
             web::scope("/api/v1")
                 .wrap(from_fn(token))
                 .configure(api::routes)
-                .configure(rules::routes),
+                .configure(rules::routes)
+                .configure(plans::routes)
+                .configure(orders::routes),
         )
         .default_service(web::to(async || {
             Problem::not_found("There is nothing at this address.")

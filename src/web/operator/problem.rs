@@ -44,6 +44,26 @@ impl Problem {
         }
     }
 
+    /// The file of a bulk action has mistakes.
+    pub(super) fn refused_plan(mistakes: Vec<String>) -> Self {
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            title: "Plan refused",
+            detail: "The file has mistakes.".to_owned(),
+            mistakes,
+        }
+    }
+
+    /// Things are not so that it could be done.
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::CONFLICT,
+            title: "Not done",
+            detail: detail.into(),
+            mistakes: Vec::new(),
+        }
+    }
+
     /// Something broke on our side.
     pub(super) fn broken(detail: impl Into<String>) -> Self {
         Self {

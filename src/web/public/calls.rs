@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json, value::RawValue};
 
-use super::{doors, redact::redacted};
+use super::doors;
 use crate::{
     app::{App, served::Served},
     config::{Telephony, value::Secret},
@@ -16,6 +16,7 @@ use crate::{
         phone_call::PhoneCall,
         signature::{calls_key, same_secret, sha256},
     },
+    intake::redact::redacted,
     store::events::Delivery,
 };
 

@@ -11,16 +11,14 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    body::{self, Body, Room, Unread},
-    wire::{self, Door, Key},
-};
+use super::body::{self, Body, Room, Unread};
 use crate::{
     app::App,
     domain::{
         ids::{ApplicationId, LocationId, Place},
         signature::{application_hook_key, hook_key, same_secret},
     },
+    intake::wire::{self, Door, Key},
 };
 
 /// `POST /apps/{application_id}/callback`
@@ -114,6 +112,7 @@ async fn take(app: &App, address: Address, request: &HttpRequest, body: web::Pay
         accept_unverified: served.is_some_and(|served| served.config.accept_unverified),
         headers: kept_headers(request),
         hook_id,
+        vouched: false,
     };
     match app.intake.accept(wire::recognise(&door, &body.bytes)).await {
         Ok(_) => HttpResponse::Ok().json(json!({"success": true})),

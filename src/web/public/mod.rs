@@ -5,9 +5,7 @@ mod calls;
 mod connect;
 mod doors;
 mod page;
-mod redact;
 mod redirect;
-mod wire;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 

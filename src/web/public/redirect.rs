@@ -148,4 +148,50 @@ mod tests {
             read(&query, TOKEN);
         }
     }
+
+    /// Redirects that somebody changed on the way; `make fuzz` runs the same for minutes.
+    mod fuzz {
+        use std::time::{Duration, Instant};
+
+        use super::*;
+
+        const PIECES: [&str; 14] = [
+            "partner_token=",
+            "user_data_sign=",
+            "user_data=",
+            "salon_ids[]=",
+            "salon_id=-1",
+            "&",
+            "&&",
+            "=",
+            "%",
+            "%00",
+            "%26partner_token%3D",
+            "1,2,3",
+            "\u{feff}",
+            TOKEN,
+        ];
+
+        proptest! {
+            #[test]
+            fn a_changed_redirect_is_read_without_its_signature(
+                pieces in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(&PIECES[..]), 1..300_usize), 0..8),
+            ) {
+                let mut query = "salon_id=100001&salon_ids[]=2&user_data=eyJpZCI6MX0%3D&user_data_sign=57cb0f29&partner_token=x".to_owned();
+                for (at, piece, times) in pieces {
+                    let mut at = at.index(query.len() + 1);
+                    while !query.is_char_boundary(at) {
+                        at -= 1;
+                    }
+                    query.insert_str(at, &piece.repeat(times));
+                }
+                let began = Instant::now();
+                let read = read(&query, TOKEN);
+                prop_assert!(began.elapsed() < Duration::from_secs(5));
+                prop_assert!(read.locations.len() <= 200 && read.locations.iter().all(|id| id.0 > 0));
+                prop_assert!(!read.kept.starts_with("user_data_sign=") && !read.kept.contains("&user_data_sign="));
+                prop_assert!(!read.kept.starts_with("partner_token=") && !read.kept.contains("&partner_token="));
+            }
+        }
+    }
 }

@@ -15,11 +15,13 @@ use crate::{
     app::{
         App,
         line::{Failure, Line},
+        plans,
         served::Served,
         view::{sent, view},
     },
     domain::{
         action::Action,
+        event::Fact,
         ids::Place,
         installation::{Installation, Status},
         location::Location,
@@ -27,7 +29,9 @@ use crate::{
     marketplace::calls::{self, LimitError},
     rules::{self, EventView, Facts, Objection, RenderError, Rule},
     store::{
-        firings, inbox, installations,
+        self, firings,
+        inbox::{self, Waiting},
+        installations,
         jobs::{Claimed, Outcome},
         tags,
     },
@@ -146,7 +150,9 @@ async fn scene<'a>(
     let installation = installations::get(&app.pool, job.place).await?;
     let rules = app.rulebook.now();
     let rules = rules.of(job.place.application_id);
-    let rule = rules.with_retired().find(|rule| rule.name == firing.rule);
+    let planned = planned(app, job, &event).await?;
+    let mut known = rules.with_retired().chain(&planned);
+    let rule = known.find(|rule| rule.name == firing.rule);
     let connected = installation.status != Status::Uninstalled && installation.generation == firing.generation;
     if firing.generation > 0 && !connected && !rule.is_some_and(judge::survives) {
         return Ok(Err(OVER.to_owned()));
@@ -194,6 +200,15 @@ fn by_now<'s>(rule: Option<&'s Rule>, queued: &'s Action) -> &'s Action {
             .find(|action| forwards(action))
     });
     now.filter(|_| forwards(queued)).unwrap_or(queued)
+}
+
+/// The rule of a bulk action stands in its plan. It is needed only where a step has a condition.
+async fn planned(app: &App, job: &Claimed, event: &Waiting) -> Result<Option<Rule>, Failure> {
+    let Some(Fact::BulkRequested { plan }) = event.fact.as_ref().filter(|_| job.conditional) else {
+        return Ok(None);
+    };
+    let source = store::plans::source(&app.pool, *plan).await?;
+    Ok(source.and_then(|source| plans::rule(*plan, &source).ok()))
 }
 
 impl Scene<'_> {

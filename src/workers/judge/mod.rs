@@ -2,23 +2,28 @@
 //! of one transaction are judged in their order, and what most of them need is read and written for
 //! all of them at once. Everything commits together with their leaving the inbox.
 
+mod bulk;
 mod calls;
 mod closer;
 mod firing;
+mod replay;
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    time::Duration,
-};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use tracing::error;
 
-use self::{closer::look_closer, firing::Wanted};
+pub(super) use self::replay::judge_again;
+use self::{bulk::Bulks, closer::look_closer, firing::Wanted};
 use crate::{
-    app::{App, rulebook::Rules, served::Served, view::view},
+    app::{
+        App,
+        rulebook::Rules,
+        served::Served,
+        view::{moment_before, view},
+    },
     domain::{
         event::{Fact, Kind, Ruling, Source, State},
         ids::Place,
@@ -54,11 +59,8 @@ impl Judgement {
             count_state(app, event, verdict.state);
             let lag = (now - event.received_at).to_std().unwrap_or_default();
             app.metrics.event_lag_seconds.observe(lag.as_secs_f64());
-            for decision in &verdict.decisions {
-                let labels = [decision.rule.as_str(), decision.ruling.as_str()];
-                app.metrics.firings_total.with_label_values(&labels).inc();
-            }
         }
+        self.count_rulings(app);
         for (event, from, to) in &self.moves {
             let Some(event) = events.get(*event) else { continue };
             let application = event.place.application_id.to_string();
@@ -67,6 +69,16 @@ impl Judgement {
                 .installation_transitions_total
                 .with_label_values(&labels)
                 .inc();
+        }
+    }
+}
+
+impl Judgement {
+    /// Counts what rules said.
+    pub(super) fn count_rulings(&self, app: &App) {
+        for decision in self.verdicts.iter().flat_map(|verdict| &verdict.decisions) {
+            let labels = [decision.rule.as_str(), decision.ruling.as_str()];
+            app.metrics.firings_total.with_label_values(&labels).inc();
         }
     }
 }
@@ -90,7 +102,9 @@ pub(super) async fn judge(
     tx: &mut PgTransaction<'_>,
     events: &mut [Waiting],
 ) -> Result<Judgement> {
+    let bulks = Bulks::read(tx, events).await?;
     let mut sitting = Sitting::open(app, rules, tx, events).await?;
+    sitting.bulks = Some(&bulks);
     for event in &*events {
         let verdict = sitting
             .verdict(tx, event, events)
@@ -121,6 +135,8 @@ struct Sitting<'a> {
     /// Whether the counters of capped rules are ours until the end.
     counts: bool,
     came_to: Judgement,
+    /// Bulk actions that some of the events ask for.
+    bulks: Option<&'a Bulks>,
 }
 
 impl<'a> Sitting<'a> {
@@ -137,7 +153,7 @@ impl<'a> Sitting<'a> {
             if is_plain {
                 plain.insert(event.place);
             }
-            let is_awaited = matching(rules, event).next().is_some();
+            let is_awaited = matching(rules, event).next().is_some() || event.kind == Kind::BulkRequested;
             if is_awaited {
                 looked_into.insert(event.place);
             }
@@ -171,6 +187,7 @@ impl<'a> Sitting<'a> {
             wanted: Vec::new(),
             counts: false,
             came_to: Judgement::default(),
+            bulks: None,
         })
     }
 
@@ -185,6 +202,9 @@ impl<'a> Sitting<'a> {
             let note = format!("what it says cannot be read by this version: {why}");
             error!(event_id = %event.id, kind = %event.kind, error = note, "An event could not be judged");
             return Ok(failed(note));
+        }
+        if let Some(why) = self.bulks.and_then(|bulks| bulks.trouble(event)) {
+            return Ok(failed(why));
         }
         let before = self.before(tx, served, event).await?;
         let (after, change) = match &event.fact {
@@ -235,7 +255,8 @@ impl<'a> Sitting<'a> {
 
     /// What each rule that waits for such an event says to it.
     fn decide(&mut self, served: &Served, event: &Waiting, installation: &Installation) -> Vec<Decision> {
-        let mut matching = matching(self.rules, event).peekable();
+        let bulk = self.bulks.and_then(|bulks| bulks.rule(event));
+        let mut matching = matching(self.rules, event).chain(bulk).peekable();
         if matching.peek().is_none() {
             return Vec::new();
         }
@@ -279,11 +300,8 @@ fn failed(note: String) -> Verdict {
 
 /// The rules that wait for such an event.
 fn matching<'a>(rules: &'a Rules, event: &Waiting) -> impl Iterator<Item = &'a Rule> {
-    let before = match event.fact {
-        Some(Fact::MomentCame { before_seconds, .. }) => u64::try_from(before_seconds).ok().map(Duration::from_secs),
-        _ => None,
-    };
-    rules.of(event.place.application_id).matching(&event.kind, before)
+    let rules = rules.of(event.place.application_id);
+    rules.matching(&event.kind, moment_before(event))
 }
 
 /// What a new state of the installation brings with it.

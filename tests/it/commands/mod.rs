@@ -9,6 +9,7 @@ mod erase;
 mod example;
 mod long_running;
 mod marketplace;
+mod orders;
 mod reading;
 mod reconcile;
 mod rules;
@@ -43,7 +44,20 @@ const COMMANDS: &[(&str, &str)] = &[
         "events show",
         "One event: what came, and what was decided about it, with reasons",
     ),
+    (
+        "events replay",
+        "Have the rules judge events once more, as everything is now",
+    ),
     ("jobs list", "Jobs, newest first"),
+    (
+        "jobs retry",
+        "Try jobs again that were given up or cancelled, with the steps that were cancelled because of them",
+    ),
+    ("jobs cancel", "Give jobs up that wait, and the steps after them"),
+    ("plan", "Show what a bulk action would do, and keep that as a plan"),
+    ("plan show", "One plan: what it does, where, and what became of it"),
+    ("plans", "Look at plans of bulk actions, and how far they are"),
+    ("apply", "Do what a plan says"),
     ("jobs show", "One job: every attempt with requests and answers"),
     ("erase", "Take the personal data of one location away"),
     ("rules check", "Read rule files and tell every mistake"),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use bellhop::config::Config;
-use bellhop::rules::{RuleSet, SourceFile};
+use bellhop::rules::{RuleSet, SourceFile, read_bulk};
 
 use super::markdown::Document;
 
@@ -77,6 +77,9 @@ pub(crate) fn accepted(text: &str) -> Result<(), String> {
     if first.starts_with("[[rule]]") {
         return rules(text);
     }
+    if first.starts_with("[bulk]") {
+        return bulk(text);
+    }
     if first.starts_with("[[rule.then]]") {
         let rule = "[[rule]]\nname = \"shown\"\non = \"installation.activated\"\n";
         return rules(&format!("{rule}{text}"));
@@ -101,6 +104,20 @@ fn rules(text: &str) -> Result<(), String> {
             let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
             Err(lines.join("\n"))
         }
+    }
+}
+
+fn bulk(text: &str) -> Result<(), String> {
+    let file = SourceFile {
+        name: "example".to_owned(),
+        text: text.to_owned(),
+    };
+    let mistakes = read_bulk(&file).err().unwrap_or_default();
+    let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    if lines.is_empty() {
+        Ok(())
+    } else {
+        Err(lines.join("\n"))
     }
 }
 

@@ -395,7 +395,7 @@ async fn the_metrics_tell_the_story_and_what_is_empty_reads_zero(pool: PgPool) {
         .filter(|name| !families.contains(&format!("bellhop_{name}")[..]))
         .collect();
     assert_eq!(missing, [""; 0]);
-    for worker in ["processor", "executor", "scheduler", "reconciler", "pruner"] {
+    for worker in ["processor", "replayer", "executor", "scheduler", "reconciler", "pruner"] {
         let line = format!("bellhop_worker_last_step_timestamp_seconds{{worker=\"{worker}\"}}");
         assert!(text.contains(&line), "{line}");
     }

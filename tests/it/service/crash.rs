@@ -10,7 +10,7 @@ use bellhop::{
     domain::signature::hook_key,
     sandbox::{Application, Brand, Change, Connect, Delivery, Fault, FaultKind, Location, Options, Sandbox, Status},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgPool};
 use tokio::process::{Child, Command};
 
@@ -203,6 +203,16 @@ impl Scene {
         serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON")
     }
 
+    async fn order(&self, path: &str, said: &Value) -> Value {
+        let url = format!("http://127.0.0.1:{}/api/v1/{path}", self.operator);
+        let request = self.http.post(&url).bearer_auth(OPERATOR_TOKEN);
+        let request = request
+            .header("Content-Type", "application/json")
+            .body(said.to_string());
+        let answer = request.send().await.expect("an answer");
+        serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON")
+    }
+
     /// Jobs as `action state attempts`, oldest first, straight from the database.
     async fn jobs(&self) -> Vec<String> {
         let all =
@@ -272,6 +282,58 @@ async fn killed_between_a_call_and_its_record_it_looks_and_does_nothing_twice(po
         .map(|attempt| attempt["outcome"].as_str().unwrap_or("-"))
         .collect();
     assert_eq!(outcomes, ["lost", "done"]);
+    scene.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn killed_in_the_middle_of_a_bulk_action_that_pays_it_pays_each_location_once(pool: PgPool) {
+    let mut scene = Scene::set(pool).await;
+    for location in 1..=3 {
+        scene.connect(location).await;
+    }
+    scene
+        .until("they work", async || {
+            scene
+                .jobs()
+                .await
+                .iter()
+                .filter(|job| job.contains("completed"))
+                .count()
+                == 6
+        })
+        .await;
+    let file = "[bulk]\nname = \"contract\"\n[[bulk.then]]\naction = \"report_payment\"\namount = 29.90\n\
+                currency = \"EUR\"\nmonths = 1\n";
+    let plan = scene.order("plans", &json!({"application": APP, "file": file})).await;
+    scene.sandbox.fail(unanswered("report_payment")).await.expect("a fault");
+    let confirm = json!({"confirm": plan["confirmation"]});
+    let applied = scene.order(&format!("plans/{}/apply", plan["plan_id"]), &confirm).await;
+    assert_eq!(applied["locations"], 3, "{applied}");
+    scene
+        .until("a report hangs", async || scene.called("report_payment").await >= 1)
+        .await;
+    scene.killed_and_started().await;
+    // Whoever finds a report that may have been made waits until it cannot be under way any more.
+    sqlx::query("update ledger set called_at = called_at - interval '1 minute' where state = 'unknown'")
+        .execute(&scene.pool)
+        .await
+        .expect("aged");
+    scene
+        .until("all are paid", async || {
+            sqlx::query("update lanes set run_at = now() where run_at > now()")
+                .execute(&scene.pool)
+                .await
+                .expect("hurried");
+            scene.api(&format!("plans/{}", plan["plan_id"])).await["done"] == 3
+        })
+        .await;
+    for location in 1..=3 {
+        let link = scene.sandbox.link(APP, location).await.expect("a link").link;
+        let paid = link.payments.iter().filter(|payment| payment.currency_iso == "EUR");
+        assert_eq!(paid.count(), 1, "location {location}");
+    }
+    let again = scene.order(&format!("plans/{}/apply", plan["plan_id"]), &confirm).await;
+    assert_eq!(again["status"], 409);
     scene.end().await;
 }
 

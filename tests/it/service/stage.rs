@@ -256,6 +256,7 @@ impl Stage {
             let busy: i64 = sqlx::query_scalar(
                 "select (select count(*) from inbox)
                     + (select count(*) from lanes where run_at <= now() or leased_until is not null)
+                    + (select count(*) from replayed where judged_at is null)
                     + (select count(*) from timers where due_at <= now() and fired_for is distinct from due_at)",
             )
             .fetch_one(&self.pool)
@@ -412,6 +413,18 @@ impl Stage {
     /// Asks the operator API to do something; the status and what it says.
     pub(crate) async fn order(&self, path: &str) -> (u16, Value) {
         let request = self.http.post(self.operator_url(path)).bearer_auth(OPERATOR_TOKEN);
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        let body = answer.text().await.expect("a body");
+        (status, serde_json::from_str(&body).expect("JSON"))
+    }
+
+    /// The same with more to say.
+    pub(crate) async fn order_with(&self, path: &str, said: &Value) -> (u16, Value) {
+        let request = self.http.post(self.operator_url(path)).bearer_auth(OPERATOR_TOKEN);
+        let request = request
+            .header("Content-Type", "application/json")
+            .body(said.to_string());
         let answer = request.send().await.expect("an answer");
         let status = answer.status().as_u16();
         let body = answer.text().await.expect("a body");

@@ -18,6 +18,7 @@ fn door(key: Key, location: Option<i64>) -> Door<'static> {
         accept_unverified: false,
         headers: json!({}),
         hook_id: None,
+        vouched: false,
     }
 }
 
@@ -143,5 +144,42 @@ proptest! {
         let read = recognise(&door(Key::Absent, None), body.to_string().as_bytes());
         prop_assert_eq!(read.len(), 3);
         prop_assert!(read.iter().all(|delivery| delivery.verdict != State::Received));
+    }
+}
+
+#[test]
+fn a_person_may_vouch_for_what_cannot_be_proven_and_for_nothing_else() {
+    let vouched = Door {
+        vouched: true,
+        ..door(Key::Right, None)
+    };
+    // As it was kept: the token is cut out.
+    for (body, read) in [
+        (
+            r#"{"event":"uninstall","salon_id":5,"application_id":7,"partner_token":"***"}"#,
+            "installation.uninstalled received",
+        ),
+        (
+            r#"{"event":"payment","salon_id":5,"application_id":7,"payment_id":1,"amount":1,"sign":"x"}"#,
+            "payment.received received",
+        ),
+        (
+            r#"{"event":"uninstall","salon_id":5,"application_id":8,"partner_token":"***"}"#,
+            "installation.uninstalled rejected",
+        ),
+        (
+            r#"{"event":"uninstall","salon_id":"x","application_id":7}"#,
+            "installation.uninstalled quarantined",
+        ),
+        (
+            r#"{"event":"payment","salon_id":5,"application_id":7,"sign":"x"}"#,
+            "payment.received rejected",
+        ),
+        (
+            r#"{"event":"party","salon_id":5,"application_id":7}"#,
+            "unknown quarantined",
+        ),
+    ] {
+        assert_eq!(verdicts(&vouched, body)[0].0, read, "{body}");
     }
 }

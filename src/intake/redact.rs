@@ -11,7 +11,7 @@ const NAME: &[u8] = b"partner_token";
 /// The bytes without the value of any `partner_token`, and without our own tokens wherever they
 /// stand. A wrong value goes too: it may be the right one of somebody else. Nearly all deliveries hold
 /// neither, so they are only searched and not copied.
-pub(super) fn redacted<'a>(bytes: &'a [u8], tokens: &[&str]) -> Cow<'a, [u8]> {
+pub fn redacted<'a>(bytes: &'a [u8], tokens: &[&str]) -> Cow<'a, [u8]> {
     let mut kept = without_values(bytes);
     for token in tokens.iter().filter(|token| !token.is_empty()) {
         kept = without(kept, token.as_bytes());

@@ -1,0 +1,347 @@
+//! Stored events that a person wants to have judged once more. A replay judges and does not move: what an event says
+//! about an installation was applied when it was judged first. Events that could not be judged go back into the inbox;
+//! of deliveries that were refused new events are made, when they are recognised now.
+
+mod court;
+mod foresight;
+mod refused;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+pub use self::court::{Court, Ruling, Terms};
+use super::{App, rulebook::Rules, view::moment_before};
+use crate::{
+    domain::{
+        event::{Kind, State},
+        ids::{ApplicationId, EventId, LocationId},
+    },
+    store::{
+        self, PgTransaction,
+        events::{self, Delivery},
+        inbox::Waiting,
+        past,
+        replays::{self, Filter, Stored},
+    },
+};
+
+/// Events read at once.
+const PAGE: i64 = 500;
+
+/// Events that are told one by one; the others are only counted.
+const TOLD: usize = 1_000;
+
+/// Events of one replay, when nobody says how many.
+pub const USUAL: i64 = 1_000;
+
+/// The most events of one replay.
+pub const MOST: i64 = 100_000;
+
+/// Which events, and on what terms.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ask {
+    /// These, in whatever state they are.
+    pub ids: Vec<i64>,
+    /// Of one application.
+    pub application: Option<i64>,
+    /// Of one location.
+    pub location: Option<i64>,
+    /// Of one kind.
+    pub kind: Option<String>,
+    /// In one state; without it `processed` and `failed`.
+    pub state: Option<String>,
+    /// Received at or after.
+    pub since: Option<DateTime<Utc>>,
+    /// Received before.
+    pub until: Option<DateTime<Utc>>,
+    /// After this number.
+    pub after: Option<i64>,
+    /// Only by this rule.
+    pub rule: Option<String>,
+    /// Also where it has fired before.
+    pub force: bool,
+    /// A person takes what was refused as genuine.
+    pub trust: bool,
+    /// At most so many.
+    pub limit: Option<i64>,
+}
+
+/// What a rule would do.
+#[derive(Debug, Serialize)]
+pub struct WouldRule {
+    /// The rule.
+    pub rule: String,
+    /// `would_fire` or `skipped`.
+    pub result: &'static str,
+    /// Why it would be skipped.
+    pub reason: Option<String>,
+}
+
+/// What becomes of an event.
+#[derive(Debug, Serialize)]
+pub struct Item {
+    /// The event.
+    pub event_id: EventId,
+    /// Application.
+    pub application_id: ApplicationId,
+    /// Location, when one could be read.
+    pub location_id: Option<LocationId>,
+    /// What about.
+    pub kind: Kind,
+    /// `judged_again`, `put_back`, `taken_as_new` or `refused`.
+    pub result: &'static str,
+    /// Why it is refused, or why no rule is asked.
+    pub reason: Option<String>,
+    /// The event that was made of it.
+    pub became: Option<EventId>,
+    /// What each rule would do; only when nothing is done.
+    pub rules: Vec<WouldRule>,
+}
+
+/// What a replay comes to.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// Its number, when there is something in it.
+    pub replay_id: Option<i64>,
+    /// Events that are judged again, put back, or taken as new ones.
+    pub events: i64,
+    /// Rules that would fire; only when nothing is done.
+    pub would_fire: i64,
+    /// Why events are not among them, and how many.
+    pub refused: BTreeMap<String, i64>,
+    /// The first ones, one by one.
+    pub items: Vec<Item>,
+    /// There may be more after this number.
+    pub more_after: Option<i64>,
+}
+
+/// What is to be done with an event.
+enum Route {
+    /// The rules judge it once more.
+    Again,
+    /// It is judged as if it waited.
+    PutBack,
+    /// It becomes this event.
+    AsNew(Box<Delivery>),
+}
+
+impl Route {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Again => "judged_again",
+            Self::PutBack => "put_back",
+            Self::AsNew(_) => "taken_as_new",
+        }
+    }
+}
+
+/// Tells what a replay would come to. Nothing can be changed by it, and nobody is called.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn foresee(app: &App, ask: &Ask) -> store::Result<Report> {
+    let mut run = Run::new(app, ask, true);
+    let mut tx = past::read_only(&app.pool).await?;
+    run.through(&mut tx).await?;
+    tx.rollback().await?;
+    Ok(run.report)
+}
+
+/// Has events judged once more: all of them or, when that fails, none. The judging itself is done by the service.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begin(app: &App, ask: &Ask) -> store::Result<Report> {
+    let mut run = Run::new(app, ask, false);
+    let mut tx = app.pool.begin().await?;
+    run.through(&mut tx).await?;
+    tx.commit().await?;
+    app.wake.processor.notify_one();
+    Ok(run.report)
+}
+
+struct Run<'a> {
+    app: &'a App,
+    rules: Arc<Rules>,
+    ask: &'a Ask,
+    dry: bool,
+    /// Firing keys that would be taken.
+    keys: std::collections::HashSet<String>,
+    report: Report,
+}
+
+impl<'a> Run<'a> {
+    fn new(app: &'a App, ask: &'a Ask, dry: bool) -> Self {
+        Self {
+            app,
+            rules: app.rulebook.now(),
+            ask,
+            dry,
+            keys: std::collections::HashSet::new(),
+            report: Report::default(),
+        }
+    }
+
+    async fn through(&mut self, tx: &mut PgTransaction<'_>) -> store::Result<()> {
+        let usual = || [State::Processed, State::Failed].map(|state| state.to_string()).into();
+        let mut filter = Filter {
+            ids: self.ask.ids.clone(),
+            application: self.ask.application,
+            location: self.ask.location,
+            kind: self.ask.kind.clone(),
+            states: self.ask.state.clone().map_or_else(usual, |state| vec![state]),
+            since: self.ask.since,
+            until: self.ask.until,
+            after: self.ask.after.unwrap_or(0),
+        };
+        let limit = self.ask.limit.unwrap_or(USUAL);
+        loop {
+            let page = replays::select(tx, &filter, PAGE).await?;
+            let is_last = i64::try_from(page.len()).unwrap_or(PAGE) < PAGE;
+            let mut routed = Vec::new();
+            for stored in page {
+                if self.report.events >= limit {
+                    self.report.more_after = Some(filter.after);
+                    break;
+                }
+                filter.after = stored.event.id.0;
+                let route = self.route(tx, &stored).await?;
+                match &route {
+                    Ok(_) => self.report.events += 1,
+                    Err(why) => *self.report.refused.entry(why.clone()).or_default() += 1,
+                }
+                routed.push((stored, route));
+            }
+            match self.dry {
+                true => self.foresee(tx, routed).await?,
+                false => self.queue(tx, routed).await?,
+            }
+            if is_last || self.report.more_after.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn route(&self, tx: &mut PgTransaction<'_>, stored: &Stored) -> store::Result<Result<Route, String>> {
+        let event = &stored.event;
+        let refuse = |why: &str| Ok(Err(why.to_owned()));
+        if self.app.served(event.place.application_id).is_none() {
+            return refuse("no application of this number is configured here");
+        }
+        if stored.state != State::Processed && self.ask.rule.is_some() {
+            return refuse("it was never judged; replay it without naming a rule");
+        }
+        if stored.erased {
+            return refuse("its data was erased");
+        }
+        match stored.state {
+            State::Received => refuse("it waits to be judged"),
+            State::Failed => Ok(Ok(Route::PutBack)),
+            State::Rejected | State::Quarantined => self.as_new(tx, stored).await,
+            State::Processed if event.kind == Kind::BulkRequested => refuse("a plan asked for it; make a new plan"),
+            State::Processed => match &stored.note {
+                Some(note) => Ok(Err(format!("it had no effect: {note}"))),
+                None if self.waits_for(event) => Ok(Ok(Route::Again)),
+                None => refuse("no rule waits for such an event"),
+            },
+        }
+    }
+
+    fn waits_for(&self, event: &Waiting) -> bool {
+        let named = |name: &str| self.ask.rule.as_ref().is_none_or(|rule| rule == name);
+        let rules = self.rules.of(event.place.application_id);
+        let mut matching = rules.matching(&event.kind, moment_before(event));
+        matching.any(|rule| named(&rule.name))
+    }
+
+    async fn as_new(&self, tx: &mut PgTransaction<'_>, stored: &Stored) -> store::Result<Result<Route, String>> {
+        if let (Some(became), false) = (stored.became, self.ask.force) {
+            return Ok(Err(format!("it was taken before, as event {became}")));
+        }
+        let (body, headers) = replays::raw(tx, &stored.event).await?;
+        let body = body.unwrap_or_default();
+        let terms = (stored.note.as_deref(), self.ask.trust);
+        let read = refused::recognise(self.app, &stored.event, (&body, headers), terms);
+        Ok(read.map(|delivery| Route::AsNew(Box::new(delivery))))
+    }
+
+    /// Writes down what is to be judged.
+    async fn queue(
+        &mut self,
+        tx: &mut PgTransaction<'_>,
+        routed: Vec<(Stored, Result<Route, String>)>,
+    ) -> store::Result<()> {
+        let replay = match self.report.replay_id {
+            Some(replay) => replay,
+            None if routed.iter().all(|(_, route)| route.is_err()) => 0,
+            None => replays::begin(tx, self.ask.rule.as_deref(), self.ask.force).await?,
+        };
+        self.report.replay_id = Some(replay).filter(|replay| *replay > 0);
+        let of = |wanted: &str| -> Vec<&Waiting> {
+            let routed = routed.iter();
+            let routed = routed.filter(|(_, route)| route.as_ref().is_ok_and(|route| route.word() == wanted));
+            routed.map(|(stored, _)| &stored.event).collect()
+        };
+        replays::add(tx, replay, &of(Route::Again.word())).await?;
+        replays::put_back(tx, replay, &of(Route::PutBack.word())).await?;
+        for (stored, route) in routed {
+            let mut item = item(&stored, &route);
+            if let Ok(Route::AsNew(delivery)) = route {
+                match self.store(tx, replay, (&stored.event, *delivery)).await? {
+                    Some(became) => item.became = Some(became),
+                    None => {
+                        let why = "the same was received before";
+                        (item.result, item.reason) = ("refused", Some(why.to_owned()));
+                        self.report.events -= 1;
+                        *self.report.refused.entry(why.to_owned()).or_default() += 1;
+                    }
+                }
+            }
+            self.tell(item);
+        }
+        Ok(())
+    }
+
+    /// Stores what was made of a refused delivery; `None` when the same was stored before.
+    async fn store(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        replay: i64,
+        (event, delivery): (&Waiting, Delivery),
+    ) -> store::Result<Option<EventId>> {
+        let window = self.app.config.intake.duplicate_window.as_secs();
+        let window = i64::try_from(window).unwrap_or(i64::MAX);
+        let stored = events::store(tx, &[delivery], window).await?;
+        match stored.first() {
+            Some(events::Stored::Fresh) => replays::note_became(tx, replay, event).await.map(Some),
+            Some(events::Stored::Duplicate) | None => Ok(None),
+        }
+    }
+
+    fn tell(&mut self, item: Item) {
+        if self.report.items.len() < TOLD {
+            self.report.items.push(item);
+        }
+    }
+}
+
+fn item(stored: &Stored, route: &Result<Route, String>) -> Item {
+    let event = &stored.event;
+    let kind = match route {
+        Ok(Route::AsNew(delivery)) => delivery.kind.clone(),
+        Ok(Route::Again | Route::PutBack) | Err(_) => event.kind.clone(),
+    };
+    Item {
+        event_id: event.id,
+        application_id: event.place.application_id,
+        location_id: stored.location,
+        kind,
+        result: route.as_ref().map_or("refused", Route::word),
+        reason: route.as_ref().err().cloned(),
+        became: None,
+        rules: Vec::new(),
+    }
+}
