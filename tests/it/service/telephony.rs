@@ -24,12 +24,17 @@ percent = 5
 "#;
 
 async fn stage(pool: PgPool) -> Stage {
+    stage_with(pool, &[]).await
+}
+
+async fn stage_with(pool: PgPool, more: &[(&str, &str)]) -> Stage {
     let system = format!("[[application.telephony]]\nname = \"reception\"\nlocation = 1\ncrm_token = \"{CRM_TOKEN}\"");
     let secret = format!("hook_secret = \"{HOOK_SECRET}\"");
     let secrets = format!("{secret}\nhook_secret_previous = \"{FORMER_SECRET}\"");
     let rules = "rules = [\"rules.toml\"]";
     let edits = [(rules, format!("{rules}\n{system}")), (secret.as_str(), secrets)];
-    let edits: Vec<(&str, &str)> = edits.iter().map(|(line, other)| (*line, other.as_str())).collect();
+    let mut edits: Vec<(&str, &str)> = edits.iter().map(|(line, other)| (*line, other.as_str())).collect();
+    edits.extend_from_slice(more);
     let stage = Stage::set_edited(pool, RULES, |_| {}, &edits).await;
     let enabled = stage
         .http
@@ -273,5 +278,31 @@ async fn numbers_of_callers_stand_in_the_event_alone(pool: PgPool) {
             .all(|body| body.contains(CALLER) && !body.contains(CRM_TOKEN)),
         "{bodies:?}"
     );
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn what_is_not_durable_is_answered_503_and_counts_when_it_comes_again(pool: PgPool) {
+    let database = pool.clone();
+    let more = [
+        (
+            "public_url = \"http://127.0.0.1:1\"",
+            "public_url = \"http://127.0.0.1:1\"\nack_deadline = \"300ms\"",
+        ),
+        ("[operator]", "[spool]\nenabled = false\n[operator]"),
+    ];
+    let stage = stage_with(pool, &more).await;
+    stage.connected(&[1]).await;
+    for rename in [
+        "alter table events rename to events_away",
+        "alter table events_away rename to events",
+    ] {
+        sqlx::query(rename).execute(&database).await.expect("renamed");
+        let ended = call("ended", &json!({})).to_string();
+        let (status, body) = stage.post(&door(&stage, HOOK_SECRET), ended).await;
+        assert_eq!(status, if rename.ends_with("away") { 503 } else { 200 }, "{body}");
+    }
+    stage.settled().await;
+    assert_eq!(stage.sandbox.truth().await.phone_calls.len(), 1);
     stage.end().await;
 }
