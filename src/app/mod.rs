@@ -13,6 +13,8 @@ pub mod endpoints;
 pub mod hooks;
 /// Requests to the marketplace, each with its turn in the shared budget.
 pub mod line;
+/// The moments that rules wait for.
+pub mod moments;
 /// The rules in use, and how others take their place.
 pub mod rulebook;
 /// An application as this process serves it, and its addresses.

@@ -42,6 +42,10 @@ pub mod quarantine;
 pub mod reading;
 /// Comparing with the marketplace.
 pub mod reconciliations;
+/// The next occurrence of calendars.
+pub mod schedules;
+/// Places that are listened to.
+pub mod silences;
 /// How large tables are, and what keeps them so.
 pub mod sizes;
 /// Figures for the metrics.

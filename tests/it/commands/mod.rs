@@ -9,6 +9,7 @@ mod erase;
 mod example;
 mod long_running;
 mod marketplace;
+mod moments;
 mod reading;
 mod reconcile;
 mod rules;

@@ -20,6 +20,7 @@ mod jobs;
 mod judging;
 mod leases;
 mod line;
+mod moments;
 mod money;
 mod pages;
 mod payloads;
