@@ -13,6 +13,8 @@ pub mod endpoints;
 pub mod hooks;
 /// Requests to the marketplace, each with its turn in the shared budget.
 pub mod line;
+/// The moments that rules wait for.
+pub mod moments;
 /// Bulk actions: planned, and applied when somebody says so.
 pub mod plans;
 /// Stored events that are judged once more.

@@ -8,12 +8,12 @@ use std::{
 use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, RwLock as Gate, RwLockReadGuard};
 
-use super::{App, served::rule_sets};
+use super::{App, moments, served::rule_sets};
 use crate::{
     config::{Config, Problems},
     domain::ids::ApplicationId,
     rules::RuleSet,
-    store::{self, PgTransaction, timers},
+    store::{self, PgTransaction},
 };
 
 /// The rules of all applications, as they were loaded together.
@@ -148,8 +148,7 @@ pub async fn plan_moments(app: &App) -> store::Result<()> {
 
 async fn plan(tx: &mut PgTransaction<'_>, rules: &Rules) -> store::Result<()> {
     for (id, set) in rules.sets() {
-        let max_late = i64::try_from(set.max_late().as_secs()).unwrap_or(i64::MAX);
-        timers::plan(&mut **tx, id, None, &set.moments(), max_late).await?;
+        moments::plan(tx, (id, None), set).await?;
     }
     Ok(())
 }

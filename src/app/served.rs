@@ -15,6 +15,7 @@ use crate::{
     domain::{
         action::Action,
         ids::{ApplicationId, LocationId, Place},
+        moment::Moment,
         signature::{application_hook_key, calls_key, hook_key},
         span,
     },
@@ -160,7 +161,9 @@ fn rules(config: &Config, application: &Application) -> Result<RuleSet, Problems
     let set = RuleSet::load(&files, &|path| config.secret_file(path).map(Some))
         .map_err(|mistakes| Problems(mistakes.iter().map(ToString::to_string).collect()))?;
     let kept = config.retention.events;
-    let too_long: Vec<String> = set.rules().iter().filter_map(|rule| outlasts(rule, kept)).collect();
+    let outlasting = set.rules().iter().filter_map(|rule| outlasts(rule, kept));
+    let unheard = set.rules().iter().filter_map(|rule| unheard(rule, kept));
+    let too_long: Vec<String> = outlasting.chain(unheard).collect();
     if too_long.is_empty() {
         Ok(set)
     } else {
@@ -187,6 +190,21 @@ fn outlasts(rule: &Rule, kept: Duration) -> Option<String> {
              {remedy}, or raise retention.events"
         )
     })
+}
+
+/// Silence is told by the events that are stored.
+fn unheard(rule: &Rule, kept: Duration) -> Option<String> {
+    match rule.trigger.moment() {
+        Some(Moment::Silence { lasting }) if *lasting > kept => Some(format!(
+            "{}:{}: `{}` waits for a silence of {}, and events are kept for {}; wait for less, or raise retention.events",
+            rule.file,
+            rule.line,
+            rule.name,
+            span::show(*lasting),
+            span::show(kept)
+        )),
+        Some(_) | None => None,
+    }
 }
 
 fn endpoint(account: &Account, application: &Application) -> Result<Endpoint> {

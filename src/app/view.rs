@@ -1,7 +1,5 @@
 //! Events as rules see them.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
@@ -17,11 +15,10 @@ pub fn view(event: &Waiting) -> EventView {
         Some(Fact::PaymentReceived { payment, .. } | Fact::PaymentRefunded { payment, .. }) => {
             Subject::Payment(payment.clone())
         }
-        Some(Fact::MomentCame { before_seconds, .. }) => Subject::Moment {
-            due_at: event.occurred_at,
-            before: Duration::from_secs(u64::try_from(*before_seconds).unwrap_or(0)),
+        Some(Fact::ActivationExpired { pending_since, .. }) => Subject::Expired {
+            pending_since: *pending_since,
         },
-        Some(_) => Subject::Status,
+        Some(fact) => fact.came(event.occurred_at).map_or(Subject::Status, Subject::Moment),
         None => Subject::Entity {
             resource_id: event.resource_id,
             data: event.body.as_deref().and_then(|body| data(body, event.source)),
@@ -50,14 +47,6 @@ pub fn sent(event: &Waiting) -> Option<Box<RawValue>> {
     match event.source {
         Source::Telephony => serde_json::from_str(&text).ok(),
         _ => serde_json::from_str::<Whole>(&text).ok()?.data,
-    }
-}
-
-/// How long before its date a moment came; it tells moments of one kind apart.
-pub fn moment_before(event: &Waiting) -> Option<Duration> {
-    match event.fact {
-        Some(Fact::MomentCame { before_seconds, .. }) => u64::try_from(before_seconds).ok().map(Duration::from_secs),
-        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 use super::{
     event::{Fact, Kind, words},
     ids::Place,
+    moment::Term,
     payment::{Payment, Periods},
 };
 
@@ -133,7 +134,13 @@ impl Installation {
                     Change::Happened,
                 )
             }
-            Fact::MomentCame { generation, date, .. } => (self.clone(), self.moment(*generation, *date)),
+            Fact::MomentCame {
+                generation, date, of, ..
+            } => (self.clone(), self.end_came(*generation, *of, *date)),
+            Fact::ScheduleCame { generation, .. } | Fact::FellSilent { generation, .. } => {
+                (self.clone(), self.came_while_active(*generation))
+            }
+            Fact::ActivationExpired { generation, .. } => (self.clone(), self.not_activated(*generation)),
             Fact::BulkRequested { .. } if self.is_there() => (self.clone(), Change::Happened),
             Fact::BulkRequested { .. } => (self.clone(), Change::Nothing(NOT_INSTALLED)),
         }
@@ -218,17 +225,6 @@ impl Installation {
                 },
                 Change::Moved,
             ),
-        }
-    }
-
-    /// A moment counts only for the generation and the date it was planned for.
-    fn moment(&self, generation: i32, date: DateTime<Utc>) -> Change {
-        if self.generation != generation || self.status == Status::Uninstalled {
-            Change::Nothing("planned for a connection that is over")
-        } else if self.periods.trial_ends_at != Some(date) {
-            Change::Nothing("the date has moved since it was planned")
-        } else {
-            Change::Happened
         }
     }
 
@@ -348,7 +344,7 @@ fn payment_differences(seen: &Observation, known: &[Payment], expected: Option<i
 }
 
 impl Fact {
-    /// The kind of the event that reports it. Moments carry their kind themselves.
+    /// The kind of the event that reports it.
     pub fn kind(&self) -> Kind {
         match self {
             Self::ConnectOpened { .. } => Kind::ConnectOpened,
@@ -360,8 +356,15 @@ impl Fact {
             Self::PaymentReported { .. } | Self::PaymentReceived { .. } => Kind::PaymentReceived,
             Self::PaymentRefunded { .. } => Kind::PaymentRefunded,
             Self::PeriodChanged { .. } => Kind::PeriodChanged,
-            Self::MomentCame { before_seconds, .. } if *before_seconds > 0 => Kind::TrialEnding,
-            Self::MomentCame { .. } => Kind::TrialEnded,
+            Self::MomentCame { before_seconds, of, .. } => match of {
+                Term::Trial if *before_seconds > 0 => Kind::TrialEnding,
+                Term::Trial => Kind::TrialEnded,
+                Term::Period if *before_seconds > 0 => Kind::PeriodEnding,
+                Term::Period => Kind::PeriodEnded,
+            },
+            Self::ScheduleCame { .. } => Kind::Schedule,
+            Self::FellSilent { .. } => Kind::Silence,
+            Self::ActivationExpired { .. } => Kind::ActivationExpired,
             Self::BulkRequested { .. } => Kind::BulkRequested,
         }
     }

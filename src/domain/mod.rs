@@ -5,6 +5,8 @@
 
 /// What a job can be told to do.
 pub mod action;
+/// When something comes again and again.
+pub mod calendar;
 /// What numbers of countries, cities and kinds of business stand for.
 pub mod dictionary;
 /// What was learnt: kinds, sources, facts, and the states an event ends in.

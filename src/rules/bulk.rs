@@ -4,7 +4,7 @@
 use super::{
     SourceFile,
     condition::Condition,
-    load::{DEFAULT_MAX_LATE, RuleReader, document},
+    load::{RuleReader, USUAL_MAX_LATE, document},
     mistake::{Mistake, Notebook},
     rule::{Late, Mode, OncePer, Rule},
     sample::Sample,
@@ -30,14 +30,14 @@ pub fn read_bulk(file: &SourceFile) -> Result<Rule, Vec<Mistake>> {
 fn read(file: &SourceFile, notebook: &mut Notebook<'_>) -> Option<Rule> {
     let document = document(file, notebook)?;
     let top = Table::new(document.get_ref(), 0);
-    top.refuse_unknown(&["bulk"], &[], notebook);
+    top.refuse_unknown(&["bulk"], notebook);
     let table = top.table("bulk", notebook);
     if !top.has("bulk") {
         let remedy = "begin it with `[bulk]` and `name = \"…\"`";
         notebook.note(0, "this is not the file of a bulk action", remedy);
     }
     let table = table?;
-    table.refuse_unknown(&names(BULK), &[], notebook);
+    table.refuse_unknown(&names(BULK), notebook);
     table.ask_for(BULK, notebook);
     let trigger = Trigger::Fixed(Kind::BulkRequested);
     let sample = Sample::of(&trigger);
@@ -68,7 +68,7 @@ fn read(file: &SourceFile, notebook: &mut Notebook<'_>) -> Option<Rule> {
         when,
         mode: Mode::Live,
         late: Late::Run,
-        max_late: DEFAULT_MAX_LATE,
+        max_late: USUAL_MAX_LATE,
         keep_after_uninstall: false,
         cap_per_day: None,
         steps: steps.into_iter().map(|read| read.step).collect(),

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `event` | `id`, `kind`, `source`, `at` |
 //! | … of an entity | `resource`, `change`, `resource_id`, `data` (whatever was sent) |
+//! | … of a moment | `due_at`; of a silence also `silent_since` |
+//! | … of a connection that was not activated | `pending_since` |
 //! | … of a payment | `payment.id`, `.amount`, `.currency`, `.period_from`, `.period_to` |
 //! | `installation` | `status`, `generation`, `has_paid`, `tags`, `trial_ends_at`, `paid_until`, `connected_at`, `activated_at` |
 //! | `location` | `id`, `title`, `email`, `phone`, `address`, `country_id`, `country` (such as `DE`), `country_name`, `city_id`, `city`, `timezone_name`, `currency` |
@@ -27,9 +29,11 @@
 //! | `payment.received` | `event.payment.amount >= 100.0 && event.payment.currency == "EUR"` |
 //! | `trial.ending` | `installation.status == "active" && !installation.has_paid` |
 //! | `trial.ended` | `now - installation.trial_ends_at < duration("72h")` |
+//! | `period.ending` | `installation.paid_until > timestamp("2026-12-31T00:00:00Z")` |
+//! | `silence` | `now - event.silent_since < duration("720h")` |
 //! | `record.*` | `event.change == "deleted" && has(event.data.client)` |
 
-use std::{sync::OnceLock, time::Duration};
+use std::sync::OnceLock;
 
 use cel::Context;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -42,6 +46,7 @@ use crate::domain::{
     ids::{ApplicationId, EventId},
     installation::Installation,
     location::Location,
+    moment::{Came, Mark},
     payment::Payment,
 };
 
@@ -76,12 +81,12 @@ pub enum Subject {
     },
     /// A payment or a refund.
     Payment(Payment),
-    /// A moment that came due.
-    Moment {
-        /// When it came due.
-        due_at: DateTime<Utc>,
-        /// How long before the date it refers to; zero for the date itself.
-        before: Duration,
+    /// A moment that came.
+    Moment(Came),
+    /// A connection that was not activated in time.
+    Expired {
+        /// Since when it was pending.
+        pending_since: DateTime<Utc>,
     },
 }
 
@@ -183,7 +188,7 @@ impl<'a> Facts<'a> {
     pub(super) fn data(&self) -> Option<&Value> {
         match &self.event.subject {
             Subject::Entity { data, .. } => data.as_ref(),
-            Subject::Status | Subject::Payment(_) | Subject::Moment { .. } => None,
+            Subject::Status | Subject::Payment(_) | Subject::Moment(_) | Subject::Expired { .. } => None,
         }
     }
 
@@ -200,7 +205,14 @@ impl<'a> Facts<'a> {
             group.push(("change", Fact::Text(change.clone())));
         }
         match &event.subject {
-            Subject::Status | Subject::Moment { .. } => {}
+            Subject::Status => {}
+            Subject::Moment(came) => {
+                group.push(("due_at", Fact::Time(came.due_at)));
+                if let Mark::Silence { since, .. } = came.mark {
+                    group.push(("silent_since", Fact::Time(since)));
+                }
+            }
+            Subject::Expired { pending_since } => group.push(("pending_since", Fact::Time(*pending_since))),
             Subject::Entity { resource_id, data, .. } => {
                 push(&mut group, "resource_id", resource_id.map(Fact::Whole));
                 let data = data.clone().unwrap_or_else(|| Value::Object(Map::new()));

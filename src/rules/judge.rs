@@ -96,10 +96,10 @@ pub fn object(rule: Option<&Rule>, (number, action): (i16, &Action), facts: &Fac
 }
 
 fn too_late(rule: &Rule, facts: &Facts<'_>) -> Option<String> {
-    let Subject::Moment { due_at, .. } = &facts.event.subject else {
+    let Subject::Moment(came) = &facts.event.subject else {
         return None;
     };
-    let late = (facts.now - due_at).to_std().unwrap_or_default();
+    let late = (facts.now - came.due_at).to_std().unwrap_or_default();
     match rule.late {
         Late::Skip if late > PUNCTUAL => Some(format!("late by {}, and late = \"skip\"", span::show(late))),
         Late::Run if late > rule.max_late => Some(format!(

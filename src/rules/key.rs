@@ -2,7 +2,10 @@ use super::{
     facts::{Facts, Subject},
     rule::{Mode, OncePer, Rule},
 };
-use crate::domain::signature::sha256;
+use crate::domain::{
+    moment::{Came, Mark, Moment},
+    signature::sha256,
+};
 
 /// Longest key that is kept as it is; a longer one is replaced by its digest.
 const LONGEST: usize = 200;
@@ -13,9 +16,11 @@ const LONGEST: usize = 200;
 /// - `location`: `rule|application|location`
 /// - `installation`: the same and the generation
 /// - `occurrence`: what happened. For an entity its number, the change and `last_change_date`, or
-///   without one the digest of the body; for a moment its kind and how long before, not the date,
-///   so that a trial which is extended does not offer twice; for a change of status the event,
-///   because the state machine lets each happen once. These count anew in every generation.
+///   without one the digest of the body; for a moment its kind and how long before. A trial's has no
+///   date, so that one which is extended does not offer twice; a paid period's has, because every
+///   period offers anew; a schedule's is what the clocks of the place show, and a silence's the last
+///   event before it. A change of status counts by its event, because the state machine lets each
+///   happen once. These count anew in every generation. A connection is not activated in time once.
 ///   A payment counts by its number whatever the generation: after a reinstall the marketplace
 ///   shows old payments again.
 ///
@@ -34,9 +39,8 @@ pub(super) fn firing_key(rule: &Rule, facts: &Facts<'_>) -> String {
         OncePer::Occurrence => match &facts.event.subject {
             Subject::Payment(payment) => format!("{base}|{}|{}", facts.event.kind, payment.key()),
             Subject::Status => format!("{base}|g{generation}|{}|{}", facts.event.kind, facts.event.id),
-            Subject::Moment { before, .. } => {
-                format!("{base}|g{generation}|{}|{}s", facts.event.kind, before.as_secs())
-            }
+            Subject::Expired { .. } => format!("{base}|g{generation}|{}", facts.event.kind),
+            Subject::Moment(came) => format!("{base}|g{generation}|{}", moment_key(came)),
             Subject::Entity {
                 resource_id, digest, ..
             } => {
@@ -47,6 +51,25 @@ pub(super) fn firing_key(rule: &Rule, facts: &Facts<'_>) -> String {
         },
     };
     bounded(&rule.name, key)
+}
+
+fn moment_key(came: &Came) -> String {
+    let kind = came.moment.kind();
+    // Dates stand at the end and in seconds: `store/ageing.rs` makes them older with everything else.
+    let mark = match came.mark {
+        Mark::End(date) => format!("end={}", date.timestamp()),
+        Mark::Local(local_at) => local_at.format("%Y-%m-%dT%H:%M").to_string(),
+        Mark::Silence { after: Some(event), .. } => format!("after={event}"),
+        Mark::Silence { since, after: None } => format!("since={}", since.timestamp()),
+    };
+    match &came.moment {
+        Moment::TrialEnding { before } => format!("{kind}|{}s", before.as_secs()),
+        Moment::TrialEnded => format!("{kind}|0s"),
+        Moment::PeriodEnding { before: time } | Moment::Silence { lasting: time } => {
+            format!("{kind}|{}s|{mark}", time.as_secs())
+        }
+        Moment::PeriodEnded | Moment::Schedule { .. } => format!("{kind}|{mark}"),
+    }
 }
 
 fn last_change<'f>(facts: &'f Facts<'_>) -> Option<&'f str> {

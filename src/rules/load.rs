@@ -13,11 +13,10 @@ use super::{
     step::{ReadSecret, ReadStep, StepReader},
     table::{Table, Text, shorten},
     together,
-    trigger::Trigger,
+    trigger::{DETAILS, Details, MOMENTS, Trigger},
     vocabulary::{RULE, names},
 };
-
-const PLANNED_KEYS: [&str; 2] = ["cron", "for"];
+use crate::domain::{calendar::Calendar, moment::Moment};
 
 /// The largest cap.
 pub(super) const MOST_A_DAY: u32 = 1_000_000;
@@ -25,7 +24,16 @@ pub(super) const MOST_A_DAY: u32 = 1_000_000;
 /// Largest file, in bytes.
 const LARGEST_FILE: usize = 1024 * 1024;
 
-pub(super) const DEFAULT_MAX_LATE: Duration = Duration::from_secs(2 * 86_400);
+/// How late a moment may be when the rule does not say.
+fn usual_max_late(trigger: &Trigger) -> Duration {
+    match trigger {
+        // It comes again, and in time.
+        Trigger::Moment(Moment::Schedule { .. }) => Duration::from_secs(3600),
+        Trigger::Moment(_) | Trigger::Fixed(_) | Trigger::Every(_) | Trigger::Entity { .. } => USUAL_MAX_LATE,
+    }
+}
+
+pub(super) const USUAL_MAX_LATE: Duration = Duration::from_secs(2 * 86_400);
 
 /// A rule that was read, where its name stands, and the secrets of its steps in their order.
 pub(super) struct ReadRule {
@@ -41,7 +49,7 @@ pub(super) fn read_file(file: &SourceFile, secrets: ReadSecret<'_>) -> (Vec<Read
         return (Vec::new(), notebook.into_mistakes());
     };
     let top = Table::new(document.get_ref(), 0);
-    top.refuse_unknown(&["rule"], &[], &mut notebook);
+    top.refuse_unknown(&["rule"], &mut notebook);
     let rules = top
         .tables("rule", "[[rule]]", &mut notebook)
         .iter()
@@ -83,7 +91,7 @@ pub(super) struct RuleReader<'r, 'f> {
 impl RuleReader<'_, '_> {
     fn read(mut self) -> Option<ReadRule> {
         let before_reading = self.notebook.count();
-        self.table.refuse_unknown(&names(RULE), &PLANNED_KEYS, self.notebook);
+        self.table.refuse_unknown(&names(RULE), self.notebook);
         self.table.ask_for(RULE, self.notebook);
         let name = self.name();
         let trigger = self.trigger();
@@ -109,14 +117,15 @@ impl RuleReader<'_, '_> {
         }
         let (name, name_at) = name?;
         let (steps, secrets) = steps.into_iter().map(|read| (read.step, read.secrets)).unzip();
+        let trigger = trigger?;
         let rule = Rule {
             name,
-            trigger: trigger?,
             once_per: once_per.unwrap_or(OncePer::Occurrence),
             when,
             mode: mode.unwrap_or(Mode::Live),
             late: late.unwrap_or(Late::Run),
-            max_late: max_late.unwrap_or(DEFAULT_MAX_LATE),
+            max_late: max_late.unwrap_or_else(|| usual_max_late(&trigger)),
+            trigger,
             keep_after_uninstall: keeps,
             cap_per_day,
             steps,
@@ -142,24 +151,43 @@ impl RuleReader<'_, '_> {
 
     fn trigger(&mut self) -> Option<Trigger> {
         let on = self.table.text("on", self.notebook);
-        let before = self.table.duration("before", self.notebook);
+        let details = Details {
+            before: self.table.duration("before", self.notebook),
+            lasting: self.table.duration("for", self.notebook),
+            cron: self.cron(),
+        };
         let on = on?;
-        if on.value == "trial.ending" && self.table.has("before") && before.is_none() {
-            // Said already.
-            return None;
+        let mut is_told = false;
+        for (key, owners) in DETAILS.iter().filter(|(key, _)| self.table.has(key)) {
+            if owners.contains(&on.value) {
+                is_told |= match *key {
+                    "before" => details.before.is_none(),
+                    "for" => details.lasting.is_none(),
+                    _ => details.cron.is_none(),
+                };
+                continue;
+            }
+            let what = format!("`{key}` means nothing with `{}`", shorten(on.value));
+            let remedy = format!("remove it; it belongs to `{}`", owners.join("` and `"));
+            self.notebook.note(self.table.place_of(key), what, remedy);
         }
-        if before.is_some() && on.value != "trial.ending" {
-            let what = format!("`before` means nothing with `{}`", shorten(on.value));
-            self.notebook.note(
-                self.table.place_of("before"),
-                what,
-                "remove it; it belongs to `trial.ending`",
-            );
-        }
-        match Trigger::parse(on.value, before) {
+        match Trigger::parse(on.value, &details) {
             Ok(trigger) => Some(trigger),
+            Err(_) if is_told => None,
             Err((what, remedy)) => {
                 self.notebook.note(on.span.start, what, remedy);
+                None
+            }
+        }
+    }
+
+    fn cron(&mut self) -> Option<String> {
+        let Text { value, span } = self.table.text("cron", self.notebook)?;
+        match Calendar::parse(value) {
+            Ok(calendar) => Some(calendar.as_str().to_owned()),
+            Err((what, remedy)) => {
+                let what = format!("`cron` is \"{}\": {what}", shorten(value));
+                self.notebook.note(span.start, what, remedy);
                 None
             }
         }
@@ -189,7 +217,7 @@ impl RuleReader<'_, '_> {
         for key in ["late", "max_late"] {
             if self.table.has(key) {
                 let what = format!("`{key}` means nothing with `{trigger}`");
-                let remedy = "remove it; it belongs to `trial.ending` and `trial.ended`";
+                let remedy = format!("remove it; it belongs to `{}`", MOMENTS.join("`, `"));
                 self.notebook.note(self.table.place_of(key), what, remedy);
             }
         }

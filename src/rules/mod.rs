@@ -149,17 +149,20 @@ impl RuleSet {
     }
 
     /// The rules that wait for this kind of event, those that are off included, so that these can
-    /// be shown as skipped. `moment_before` tells moments of one kind apart.
-    pub fn matching(&self, kind: &Kind, moment_before: Option<Duration>) -> impl Iterator<Item = &Rule> {
+    /// be shown as skipped. `came` is the moment that the event reports, if it does.
+    pub fn matching(&self, kind: &Kind, came: Option<Moment>) -> impl Iterator<Item = &Rule> {
         self.rules
             .iter()
             .map(|rule| &**rule)
-            .filter(move |rule| rule.trigger.matches(kind, moment_before))
+            .filter(move |rule| rule.trigger.matches(kind, came.as_ref()))
     }
 
     /// The distinct moments that rules wait for, those that are only watched included.
     pub fn moments(&self) -> Vec<Moment> {
-        let mut moments: Vec<Moment> = self.waiting().filter_map(|rule| rule.trigger.moment()).collect();
+        let mut moments: Vec<Moment> = self
+            .waiting()
+            .filter_map(|rule| rule.trigger.moment().cloned())
+            .collect();
         moments.sort_unstable();
         moments.dedup();
         moments

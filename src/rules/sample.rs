@@ -13,6 +13,7 @@ use crate::domain::{
     ids::{ApplicationId, EventId, LocationId, Place},
     installation::{Installation, Status},
     location::Location,
+    moment::{Came, Mark, Moment, Term},
     payment::{Payment, Periods},
 };
 
@@ -78,16 +79,17 @@ impl Sample {
     /// The same with nothing but what every event of the trigger has.
     pub(super) fn bare(trigger: &Trigger) -> Self {
         let mut bare = Self::of(trigger);
-        // A moment of a date has that date.
-        let dated = trigger.moment().is_some();
+        // A moment of an end has that end.
+        let end = trigger.moment().and_then(Moment::end).map(|(term, _)| term);
+        let of = |term: Term| end == Some(term);
         bare.location = Location::unknown(bare.location.id);
         bare.tags.clear();
         bare.installation = Installation {
             connected_at: None,
             activated_at: None,
             periods: Periods {
-                trial_ends_at: bare.installation.periods.trial_ends_at.filter(|_| dated),
-                paid_until: None,
+                trial_ends_at: bare.installation.periods.trial_ends_at.filter(|_| of(Term::Trial)),
+                paid_until: bare.installation.periods.paid_until.filter(|_| of(Term::Period)),
                 ..bare.installation.periods
             },
             ..bare.installation
@@ -103,7 +105,7 @@ impl Sample {
                     ..payment.clone()
                 };
             }
-            Subject::Status | Subject::Moment { .. } => {}
+            Subject::Status | Subject::Moment(_) | Subject::Expired { .. } => {}
         }
         bare
     }
@@ -128,9 +130,13 @@ fn subject(trigger: &Trigger, kind: &Kind, now: DateTime<Utc>) -> Subject {
             data: None,
             digest: String::new(),
         },
-        (Trigger::TrialEnding { before }, _) => Subject::Moment {
+        (Trigger::Moment(moment), _) => Subject::Moment(Came {
+            moment: moment.clone(),
             due_at: now,
-            before: *before,
+            mark: mark(moment, now),
+        }),
+        (Trigger::Fixed(_), Kind::ActivationExpired) => Subject::Expired {
+            pending_since: now - TimeDelta::hours(13),
         },
         (Trigger::Fixed(_) | Trigger::Every(_), Kind::PaymentReceived | Kind::PaymentRefunded) => {
             Subject::Payment(Payment {
@@ -142,11 +148,19 @@ fn subject(trigger: &Trigger, kind: &Kind, now: DateTime<Utc>) -> Subject {
                 refunded: false,
             })
         }
-        (Trigger::TrialEnded, _) => Subject::Moment {
-            due_at: now,
-            before: std::time::Duration::ZERO,
-        },
         (Trigger::Fixed(_) | Trigger::Every(_), _) => Subject::Status,
+    }
+}
+
+fn mark(moment: &Moment, now: DateTime<Utc>) -> Mark {
+    match moment {
+        Moment::Schedule { .. } => Mark::Local(now.naive_utc()),
+        Moment::Silence { lasting } => Mark::Silence {
+            since: now - *lasting,
+            after: None,
+        },
+        Moment::TrialEnding { before } | Moment::PeriodEnding { before } => Mark::End(now + *before),
+        Moment::TrialEnded | Moment::PeriodEnded => Mark::End(now),
     }
 }
 

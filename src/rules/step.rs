@@ -189,7 +189,7 @@ impl StepReader<'_, '_> {
     fn keys(&mut self, table: &Table<'_>, own: &[Key]) {
         let mut valid = names(STEP);
         valid.extend(names(own));
-        table.refuse_unknown(&valid, &[], self.notebook);
+        table.refuse_unknown(&valid, self.notebook);
         table.ask_for(own, self.notebook);
     }
 

@@ -46,17 +46,11 @@ impl<'t> Table<'t> {
             .map_or(self.start, |name| name.span().start)
     }
 
-    /// Notes every key that is not valid here; `planned` ones are words of later versions.
-    pub(super) fn refuse_unknown(&self, valid: &[&str], planned: &[&str], notebook: &mut Notebook<'_>) {
+    /// Notes every key that is not valid here.
+    pub(super) fn refuse_unknown(&self, valid: &[&str], notebook: &mut Notebook<'_>) {
         for key in self.entries.keys() {
             let word: &str = key.get_ref();
-            if planned.contains(&word) {
-                notebook.note(
-                    key.span().start,
-                    format!("`{word}` is not available in this version"),
-                    "remove it",
-                );
-            } else if !valid.contains(&word) {
+            if !valid.contains(&word) {
                 notebook.note(
                     key.span().start,
                     format!("unknown key `{}`", shorten(word)),

@@ -40,6 +40,12 @@ pub(super) fn check(
             "give it a rule of its own",
         );
     }
+    if forwards.is_some() && table.has("cap_per_day") {
+        note(
+            "`forward_event` cannot have a cap: what is held would come after what followed it",
+            "take `cap_per_day` out",
+        );
+    }
     let waits = |read: &ReadStep| read.step.after.is_some();
     if forwards.is_some_and(|number| steps.get(number).is_some_and(waits)) {
         note(

@@ -13,15 +13,10 @@ use crate::domain::{
 /// What a rule waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trigger {
-    /// A change of status or a payment.
+    /// A change of status, a payment, or a connection that was not activated.
     Fixed(Kind),
-    /// Some time before the trial ends.
-    TrialEnding {
-        /// How long before.
-        before: Duration,
-    },
-    /// The end of the trial.
-    TrialEnded,
+    /// A moment that comes by itself.
+    Moment(Moment),
     /// Everything that happens, or everything of one family.
     Every(Family),
     /// A change of an entity.
@@ -53,13 +48,25 @@ pub enum Word {
     Is(String),
 }
 
-/// The triggers that are changes of status and payments.
-const FIXED: [(&str, Kind); 7] = [
+/// What a rule says of its trigger in other keys.
+#[derive(Debug, Default)]
+pub(super) struct Details {
+    /// `before`
+    pub(super) before: Option<Duration>,
+    /// `for`
+    pub(super) lasting: Option<Duration>,
+    /// `cron`, as it is kept.
+    pub(super) cron: Option<String>,
+}
+
+/// The triggers that something tells.
+const FIXED: [(&str, Kind); 8] = [
     ("installation.pending", Kind::InstallationPending),
     ("installation.activated", Kind::InstallationActivated),
     ("installation.frozen", Kind::InstallationFrozen),
     ("installation.unfrozen", Kind::InstallationUnfrozen),
     ("installation.uninstalled", Kind::InstallationUninstalled),
+    ("activation.expired", Kind::ActivationExpired),
     ("payment.received", Kind::PaymentReceived),
     ("payment.refunded", Kind::PaymentRefunded),
 ];
@@ -71,10 +78,25 @@ const EVERY: [(&str, Family); 3] = [
     ("payment.*", Family::Payment),
 ];
 
-/// How long before, where an example needs it.
-const EXAMPLE_BEFORE: Duration = Duration::from_secs(3 * 86_400);
+/// The triggers that come by themselves.
+pub(super) const MOMENTS: [&str; 6] = [
+    "trial.ending",
+    "trial.ended",
+    "period.ending",
+    "period.ended",
+    "schedule",
+    "silence",
+];
 
-const PLANNED: [&str; 4] = ["period.ending", "period.ended", "schedule", "silence"];
+/// The keys that belong to some triggers only.
+pub(super) const DETAILS: [(&str, &[&str]); 3] = [
+    ("before", &["trial.ending", "period.ending"]),
+    ("for", &["silence"]),
+    ("cron", &["schedule"]),
+];
+
+/// A shorter silence is none: locations close at night, and each is looked for at this pace.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(3600);
 
 /// Words of the marketplace and of habit, and ours for them.
 const OTHER_WORDS: [(&str, &str); 6] = [
@@ -87,20 +109,11 @@ const OTHER_WORDS: [(&str, &str); 6] = [
 ];
 
 impl Trigger {
-    /// Reads the text after `on =`. `before` is what the rule says of it, or nothing. The refusal
+    /// Reads the text after `on =`. `details` are what the rule says of it in other keys. The refusal
     /// is what is wrong and what to do.
-    pub(super) fn parse(text: &str, before: Option<Duration>) -> Result<Self, (String, String)> {
-        if text == "trial.ending" {
-            let before = before.filter(|before| !before.is_zero()).ok_or_else(|| {
-                (
-                    "`trial.ending` needs to know how long before".to_owned(),
-                    "add `before = \"3d\"`; for the end itself there is `trial.ended`".to_owned(),
-                )
-            })?;
-            return Ok(Self::TrialEnding { before });
-        }
-        if text == "trial.ended" {
-            return Ok(Self::TrialEnded);
+    pub(super) fn parse(text: &str, details: &Details) -> Result<Self, (String, String)> {
+        if MOMENTS.contains(&text) {
+            return moment(text, details).map(Self::Moment);
         }
         if let Some((_, kind)) = FIXED.iter().find(|(name, _)| *name == text) {
             return Ok(Self::Fixed(kind.clone()));
@@ -108,18 +121,18 @@ impl Trigger {
         if let Some((_, family)) = EVERY.iter().find(|(name, _)| *name == text) {
             return Ok(Self::Every(*family));
         }
-        if PLANNED.contains(&text) {
-            return Err((
-                format!("the trigger `{text}` is not available in this version"),
-                "choose another one".to_owned(),
-            ));
-        }
         parse_entity(text)
     }
 
     /// The trigger of a name, with examples for what else it needs.
     pub(super) fn example(name: &str) -> Result<Self, (String, String)> {
-        Self::parse(name, Some(EXAMPLE_BEFORE))
+        let days = |count: u64| Some(Duration::from_secs(count * 86_400));
+        let details = Details {
+            before: days(3),
+            lasting: days(7),
+            cron: Some("0 9 * * MON".to_owned()),
+        };
+        Self::parse(name, &details)
     }
 
     /// The names of the triggers, entity events by one of them.
@@ -133,8 +146,8 @@ impl Trigger {
     /// As it is written after `on =`.
     pub(super) fn word(&self) -> String {
         match self {
-            Self::TrialEnding { .. } => "trial.ending".to_owned(),
-            Self::Fixed(_) | Self::TrialEnded | Self::Every(_) | Self::Entity { .. } => self.to_string(),
+            Self::Moment(moment) => moment.kind().to_string(),
+            Self::Fixed(_) | Self::Every(_) | Self::Entity { .. } => self.to_string(),
         }
     }
 
@@ -142,46 +155,35 @@ impl Trigger {
     pub(super) fn head(&self) -> String {
         let on = format!("on = \"{}\"", self.word());
         match self {
-            Self::TrialEnding { before } => format!("{on}\nbefore = \"{}\"", span::show(*before)),
-            Self::Fixed(_) | Self::TrialEnded | Self::Every(_) | Self::Entity { .. } => on,
+            Self::Moment(Moment::TrialEnding { before } | Moment::PeriodEnding { before }) => {
+                format!("{on}\nbefore = \"{}\"", span::write(*before))
+            }
+            Self::Moment(Moment::Schedule { cron }) => format!("{on}\ncron = \"{cron}\""),
+            Self::Moment(Moment::Silence { lasting }) => format!("{on}\nfor = \"{}\"", span::write(*lasting)),
+            Self::Moment(Moment::TrialEnded | Moment::PeriodEnded)
+            | Self::Fixed(_)
+            | Self::Every(_)
+            | Self::Entity { .. } => on,
         }
     }
 
-    /// Whether an event of this kind concerns the rule. `moment_before` tells moments of one kind
-    /// apart.
-    pub fn matches(&self, kind: &Kind, moment_before: Option<Duration>) -> bool {
+    /// Whether an event of this kind concerns the rule. `came` is the moment that it reports, if it does.
+    pub fn matches(&self, kind: &Kind, came: Option<&Moment>) -> bool {
         match self {
             Self::Fixed(wanted) => wanted == kind,
-            Self::TrialEnding { before } => *kind == Kind::TrialEnding && moment_before == Some(*before),
-            Self::TrialEnded => *kind == Kind::TrialEnded,
+            Self::Moment(wanted) => wanted.kind() == *kind && came == Some(wanted),
             Self::Every(family) => family.admits(kind),
-            Self::Entity { resource, change } => match kind {
-                Kind::Entity {
-                    resource: found,
-                    change: changed,
-                } => resource.admits(found) && change.admits(changed),
-                Kind::ConnectOpened
-                | Kind::InstallationPending
-                | Kind::InstallationActivated
-                | Kind::InstallationFrozen
-                | Kind::InstallationUnfrozen
-                | Kind::InstallationUninstalled
-                | Kind::PaymentReceived
-                | Kind::PaymentRefunded
-                | Kind::PeriodChanged
-                | Kind::TrialEnding
-                | Kind::TrialEnded
-                | Kind::BulkRequested
-                | Kind::Unknown => false,
-            },
+            Self::Entity { resource, change } => {
+                matches!(kind, Kind::Entity { resource: found, change: changed }
+                    if resource.admits(found) && change.admits(changed))
+            }
         }
     }
 
     /// The moment that has to be watched for this trigger.
-    pub fn moment(&self) -> Option<Moment> {
+    pub fn moment(&self) -> Option<&Moment> {
         match self {
-            Self::TrialEnding { before } => Some(Moment::TrialEnding { before: *before }),
-            Self::TrialEnded => Some(Moment::TrialEnded),
+            Self::Moment(moment) => Some(moment),
             Self::Fixed(_) | Self::Every(_) | Self::Entity { .. } => None,
         }
     }
@@ -194,8 +196,7 @@ impl Trigger {
         };
         match self {
             Self::Fixed(kind) => kind.clone(),
-            Self::TrialEnding { .. } => Kind::TrialEnding,
-            Self::TrialEnded => Kind::TrialEnded,
+            Self::Moment(moment) => moment.kind(),
             Self::Every(Family::All | Family::Installation) => Kind::InstallationActivated,
             Self::Every(Family::Payment) => Kind::PaymentReceived,
             Self::Entity { resource, change } => Kind::Entity {
@@ -240,12 +241,46 @@ impl Word {
     }
 }
 
+/// A moment of a valid name.
+fn moment(name: &str, details: &Details) -> Result<Moment, (String, String)> {
+    let refuse = |what: String, remedy: &str| Err((what, remedy.to_owned()));
+    let before = details.before.filter(|before| !before.is_zero());
+    match (name, before) {
+        ("trial.ended", _) => Ok(Moment::TrialEnded),
+        ("period.ended", _) => Ok(Moment::PeriodEnded),
+        ("trial.ending", Some(before)) => Ok(Moment::TrialEnding { before }),
+        ("period.ending", Some(before)) => Ok(Moment::PeriodEnding { before }),
+        ("schedule", _) => match &details.cron {
+            Some(cron) => Ok(Moment::Schedule { cron: cron.clone() }),
+            None => refuse(
+                "`schedule` needs to know when".to_owned(),
+                "add `cron = \"0 9 * * MON\"`: minute, hour, day of the month, month, day of the week",
+            ),
+        },
+        ("silence", _) => match details.lasting {
+            Some(lasting) if lasting >= SHORTEST_SILENCE => Ok(Moment::Silence { lasting }),
+            Some(lasting) => refuse(
+                format!("`for` is \"{}\"", span::write(lasting)),
+                "an hour is the least: `for = \"1h\"`",
+            ),
+            None => refuse("`silence` needs to know how long".to_owned(), "add `for = \"7d\"`"),
+        },
+        (_, _) => {
+            let ended = name.replace("ending", "ended");
+            refuse(
+                format!("`{name}` needs to know how long before"),
+                &format!("add `before = \"3d\"`; for the end itself there is `{ended}`"),
+            )
+        }
+    }
+}
+
 fn parse_entity(text: &str) -> Result<Trigger, (String, String)> {
     let refuse = |remedy: String| Err((format!("unknown trigger `{}`", shorten(text)), remedy));
     let Some((resource, change)) = text.split_once('.') else {
         return refuse(suggest_whole(text));
     };
-    let family = ["installation", "payment", "trial", "period", "connect"];
+    let family = ["installation", "activation", "payment", "trial", "period", "connect"];
     if family.contains(&resource) {
         let remedy = if change == "*" {
             "`*` is not for moments; write one rule for each trigger".to_owned()
@@ -279,7 +314,7 @@ fn parse_entity(text: &str) -> Result<Trigger, (String, String)> {
 
 fn fixed_names() -> Vec<&'static str> {
     let mut names: Vec<&str> = FIXED.iter().map(|(name, _)| *name).collect();
-    names.extend(["trial.ending", "trial.ended"]);
+    names.extend(MOMENTS);
     names
 }
 
@@ -297,9 +332,18 @@ impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fixed(kind) => kind.fmt(f),
-            Self::TrialEnding { before } => write!(f, "trial.ending {} before", span::show(*before)),
-            Self::TrialEnded => f.write_str("trial.ended"),
             Self::Every(family) => f.write_str(family.as_str()),
+            Self::Moment(moment) => {
+                moment.kind().fmt(f)?;
+                match moment {
+                    Moment::TrialEnding { before } | Moment::PeriodEnding { before } => {
+                        write!(f, " {} before", span::show(*before))
+                    }
+                    Moment::Schedule { cron } => write!(f, " {cron}"),
+                    Moment::Silence { lasting } => write!(f, " for {}", span::show(*lasting)),
+                    Moment::TrialEnded | Moment::PeriodEnded => Ok(()),
+                }
+            }
             Self::Entity { resource, change } => write!(f, "{resource}.{change}"),
         }
     }
@@ -320,7 +364,7 @@ mod tests {
 
     #[test]
     fn calls_have_changes_of_their_own() {
-        let read = |text: &str| Trigger::parse(text, None);
+        let read = |text: &str| Trigger::parse(text, &Details::default());
         let ended: Kind = "call.ended".parse().expect("any text is a kind");
         for fine in ["call.ended", "call.*"] {
             assert!(read(fine).is_ok_and(|trigger| trigger.matches(&ended, None)), "{fine}");

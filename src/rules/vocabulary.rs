@@ -115,7 +115,19 @@ pub(super) const RULE: &[Key] = &[
         "before",
         Sort::Duration,
         "\"3d\"",
-        "With `trial.ending`: how long before.",
+        "With `trial.ending` and `period.ending`: how long before.",
+    ),
+    possible(
+        "cron",
+        Sort::Text,
+        "\"0 9 * * MON\"",
+        "With `schedule`: when, by the clocks of the location. Minute, hour, day of the month, month, day of the week.",
+    ),
+    possible(
+        "for",
+        Sort::Duration,
+        "\"7d\"",
+        "With `silence`: how long nothing came.",
     ),
     possible(
         "once_per",

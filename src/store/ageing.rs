@@ -2,11 +2,12 @@
 //! minute, the demonstration and the tests move the facts instead: everything that was stored gets
 //! older. The sandbox does the same with its own facts, so that both keep agreeing.
 
-use sqlx::PgPool;
+use sqlx::{PgPool, PgTransaction};
 
 /// Makes everything that has a date of the marketplace's life older: installations with their history,
 /// moments, waiting jobs, connections under way, delivery keys. Events keep their dates, because they
-/// are filed by day; so do payments, which are told apart by number.
+/// are filed by day; so do payments, which are told apart by number. What a calendar shows does not age either: it notes
+/// by how much time has passed faster.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -41,6 +42,7 @@ async fn age_once(pool: &PgPool, by: f64) -> sqlx::Result<()> {
     )
     .execute(&mut *tx)
     .await?;
+    moments(&mut tx, by).await?;
     sqlx::query!("update jobs set run_at = run_at - make_interval(secs => $1), created_at = created_at - make_interval(secs => $1)", by)
         .execute(&mut *tx)
         .await?;
@@ -89,4 +91,49 @@ async fn age_once(pool: &PgPool, by: f64) -> sqlx::Result<()> {
     .execute(&mut *tx)
     .await?;
     tx.commit().await
+}
+
+/// Moments that are no ends, and the dates in firing keys, which stand at their end and in seconds.
+async fn moments(tx: &mut PgTransaction<'_>, by: f64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update schedules set due_at = due_at - make_interval(secs => $1), aged_seconds = aged_seconds + $1::float8::bigint",
+        by
+    )
+    .execute(&mut **tx)
+    .await?;
+    // Events do not age, so what they say is noted before.
+    sqlx::query!(
+        "with heard as (
+            select s.application_id, s.location_id, max(e.id) as id, max(e.received_at) as at
+            from (select application_id, location_id, min(heard_id) as heard_id from silences group by 1, 2) s
+            join events e on e.application_id = s.application_id and e.location_id = s.location_id and e.id > s.heard_id
+                and e.fact is null and e.verdict = 'received' and e.source <> 'telephony'
+            group by 1, 2
+        )
+        update silences s set heard_id = h.id, heard_at = h.at, is_announced = false,
+            due_at = h.at + make_interval(secs => s.lasting_seconds)
+        from heard h
+        where h.application_id = s.application_id and h.location_id = s.location_id and h.id > s.heard_id"
+    )
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query!(
+        "update silences set heard_at = heard_at - make_interval(secs => $1), due_at = due_at - make_interval(secs => $1)",
+        by
+    )
+    .execute(&mut **tx)
+    .await?;
+    // In two steps, so that no key is another's on the way.
+    for step in ["~", ""] {
+        sqlx::query!(
+            r"update firings set key = case when $2 = '' then substr(key, 2) else
+                    '~' || regexp_replace(key, '\d+$', (substring(key from '\d+$')::bigint - $1::float8::bigint)::text) end
+              where key ~ '\|(end|since)=\d+$' and (key like '~%') = ($2 = '')",
+            by,
+            step
+        )
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
 }

@@ -42,7 +42,11 @@ pub async fn next(
         order by case
                 when l.news or i.status = 'pending' or exists (
                     select from timers t where t.application_id = $1 and t.location_id = l.location_id
-                      and t.due_at <= now() and t.fired_for is distinct from t.due_at) then 0
+                      and t.due_at <= now() and t.fired_for is distinct from t.due_at
+                    union all select from schedules s where s.application_id = $1 and s.location_id = l.location_id
+                      and s.due_at <= now()
+                    union all select from silences s where s.application_id = $1 and s.location_id = l.location_id
+                      and s.due_at <= now()) then 0
                 when greatest(i.trial_ends_at, i.paid_until)
                      between coalesce(l.looked_at, '-infinity') - interval '26 hours' and now() then 1
                 else 2

@@ -46,6 +46,10 @@ pub mod reading;
 pub mod reconciliations;
 /// Events that are judged once more.
 pub mod replays;
+/// The next occurrence of calendars.
+pub mod schedules;
+/// Places that are listened to.
+pub mod silences;
 /// How large tables are, and what keeps them so.
 pub mod sizes;
 /// Figures for the metrics.

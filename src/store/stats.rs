@@ -66,7 +66,9 @@ async fn waiting(pool: &PgPool) -> sqlx::Result<Stats> {
                coalesce((select extract(epoch from now() - min(l.run_at))::float8 from lanes l
                          where l.priority <> $1 and l.run_at <= now() and (l.leased_until is null or l.leased_until < now())
                            and exists (select from jobs j where j.lane_id = l.id)), 0) as "due!",
-               (select count(*) from timers where due_at <= now() and fired_for is distinct from due_at) as "moments_due!"
+               (select count(*) from timers where due_at <= now() and fired_for is distinct from due_at)
+               + (select count(*) from schedules where due_at <= now())
+               + (select count(*) from silences where due_at <= now()) as "moments_due!"
         "#,
         Priority::Forwarding as i16
     )

@@ -1,19 +1,20 @@
-//! A timer is a moment of one installation that some rule waits for. Which timers there should be
-//! follows from the installation's dates and from the rules; `plan` makes it so, and is repeated
-//! whenever one of the two changes.
+//! A timer is the end of a trial or of a paid period, or some time before it, that some rule waits for.
+//! Which timers there should be follows from the installation's dates and from the rules; `plan` makes
+//! it so, and is repeated whenever one of the two changes.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, PgTransaction};
 
 use crate::domain::{
-    event::{Fact, Kind},
+    event::Fact,
     ids::{ApplicationId, LocationId, Place},
-    moment::Moment,
+    moment::{Moment, SAME_END, Term},
 };
 
 /// Makes the timers of one location, or of all, what the rules of the application wait for. A
 /// moment that was over before anybody waited for it (`max_late_seconds`) is marked as announced,
-/// so that a new rule does not fire for years of history.
+/// so that a new rule does not fire for years of history. One that was announced stays so when its
+/// end is only read by another zone ([`SAME_END`]). Rows that are right are left alone.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -24,19 +25,23 @@ pub async fn plan(
     moments: &[Moment],
     max_late_seconds: i64,
 ) -> sqlx::Result<()> {
-    let kinds: Vec<String> = moments.iter().map(|moment| moment.kind().to_string()).collect();
-    let befores: Vec<i64> = moments
-        .iter()
-        .map(|moment| i64::try_from(moment.before().as_secs()).unwrap_or(i64::MAX))
-        .collect();
+    let ends = moments.iter().filter_map(|moment| Some((moment.kind(), moment.end()?)));
+    let (mut kinds, mut terms, mut befores) = (Vec::new(), Vec::new(), Vec::new());
+    for (kind, (term, before)) in ends {
+        kinds.push(kind.to_string());
+        terms.push(term.as_str().to_owned());
+        befores.push(i64::try_from(before.as_secs()).unwrap_or(i64::MAX));
+    }
     sqlx::query!(
         r#"
-        with wanted as (
-            select i.application_id, i.location_id, m.kind, m.before_seconds, i.generation, i.trial_ends_at as date,
-                   i.trial_ends_at - make_interval(secs => m.before_seconds) as due_at
-            from installations i cross join unnest($3::text[], $4::bigint[]) as m(kind, before_seconds)
-            where i.application_id = $1 and ($2::bigint is null or i.location_id = $2)
-              and i.status in ('active', 'frozen') and i.trial_ends_at is not null
+        with dated as (
+            select i.application_id, i.location_id, i.generation, m.kind, m.before_seconds,
+                   case when m.term = 'trial' then i.trial_ends_at
+                        when i.has_paid and i.paid_until > coalesce(i.connected_at, '-infinity') then i.paid_until end as date
+            from installations i cross join unnest($3::text[], $6::text[], $4::bigint[]) as m(kind, term, before_seconds)
+            where i.application_id = $1 and ($2::bigint is null or i.location_id = $2) and i.status in ('active', 'frozen')
+        ), wanted as (
+            select *, date - make_interval(secs => before_seconds) as due_at from dated where date is not null
         ), gone as (
             delete from timers t
             where t.application_id = $1 and ($2::bigint is null or t.location_id = $2)
@@ -47,16 +52,27 @@ pub async fn plan(
             (application_id, location_id, kind, before_seconds, generation, date, due_at, fired_for)
         select application_id, location_id, kind, before_seconds, generation, date, due_at,
                case when due_at < now() - make_interval(secs => $5) then due_at end
-        from wanted
+        from wanted w
+        where not exists (
+            select from timers t
+            where (t.application_id, t.location_id, t.kind, t.before_seconds, t.generation, t.date, t.due_at)
+                = (w.application_id, w.location_id, w.kind, w.before_seconds, w.generation, w.date, w.due_at))
         on conflict (application_id, location_id, kind, before_seconds) do update
             set generation = excluded.generation, date = excluded.date, due_at = excluded.due_at,
-                fired_for = case when known.generation = excluded.generation then known.fired_for else excluded.fired_for end
+                fired_for = case
+                    when known.generation <> excluded.generation then excluded.fired_for
+                    when known.fired_for = known.due_at and excluded.date > known.date - make_interval(secs => $7)
+                         and excluded.date < known.date + make_interval(secs => $7) then excluded.due_at
+                    else known.fired_for
+                end
         "#,
         application.0,
         location.map(|id| id.0),
         &kinds,
         &befores,
         max_late_seconds as f64,
+        &terms,
+        SAME_END.num_seconds() as f64,
     )
     .execute(executor)
     .await?;
@@ -68,9 +84,7 @@ pub async fn plan(
 pub struct Due {
     /// Where.
     pub place: Place,
-    /// `trial.ending` or `trial.ended`.
-    pub kind: Kind,
-    /// When it came.
+    /// When it came due.
     pub due_at: DateTime<Utc>,
     /// The event's fact.
     pub fact: Fact,
@@ -78,7 +92,7 @@ pub struct Due {
 
 /// After a pause nobody knows what happened meanwhile, so a moment waits until its place was looked at since, but not
 /// longer than this.
-const GAP: &str = "15 minutes";
+pub(super) const GAP: &str = "15 minutes";
 
 /// Marks moments that have come as announced and returns them; who commits announces them.
 ///
@@ -112,12 +126,16 @@ pub async fn take_due(tx: &mut PgTransaction<'_>, limit: i64) -> sqlx::Result<Ve
                 application_id: ApplicationId(row.application_id),
                 location_id: LocationId(row.location_id),
             },
-            kind: row.kind.parse().unwrap_or(Kind::Unknown),
             due_at: row.due_at,
             fact: Fact::MomentCame {
                 generation: row.generation,
                 date: row.date,
                 before_seconds: row.before_seconds,
+                of: if row.kind.starts_with("period.") {
+                    Term::Period
+                } else {
+                    Term::Trial
+                },
             },
         })
         .collect())

@@ -93,15 +93,17 @@ pub async fn forget_delivery_keys(pool: &PgPool, window_seconds: i64) -> sqlx::R
     }
 }
 
-/// Forgets what rules did about entity events before `before`. Their keys tell deliveries apart that
-/// the marketplace repeats within seconds. All other keys stay for ever: a rule that may fire once for
-/// a location, a connection, a payment or a moment must still not fire again years later; and of these
-/// a location has few. So does a firing whose jobs wait. Returns how many were forgotten.
+/// Forgets what rules did about entity events, schedules and silences before `before`. Their keys tell deliveries
+/// apart that the marketplace repeats within seconds, and occurrences that are gone by with their day. All other keys
+/// stay for ever: a rule that may fire once for a location, a connection, a payment or an end must still not fire again
+/// years later; and of these a location has few. So does a firing whose jobs wait. Returns how many were forgotten.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn forget_firings(pool: &PgPool, before: DateTime<Utc>) -> sqlx::Result<u64> {
-    let lasting: Vec<String> = Kind::FIXED.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let passes = |kind: &Kind| matches!(kind, Kind::Schedule | Kind::Silence);
+    let lasting = Kind::FIXED.iter().filter(|(_, kind)| !passes(kind));
+    let lasting: Vec<String> = lasting.map(|(name, _)| (*name).to_owned()).collect();
     let mut forgotten = 0;
     let mut after = 0;
     loop {

@@ -16,6 +16,7 @@ use crate::{
         action::Action,
         event::Kind,
         ids::{ApplicationId, EventId, LocationId},
+        moment::Moment,
     },
     rules::{ApplicationView, Preview, Rule, Trigger},
     store::{
@@ -27,6 +28,10 @@ use crate::{
 
 /// Events read at once.
 const PAGE: i64 = 2000;
+
+/// Nothing is written with an event, and what is stored does not tell a silence from a pause of Bellhop itself.
+const NO_SILENCE: &str =
+    "it is not known when Bellhop itself was away, and what was sent meanwhile would look like silence";
 
 /// A firing that would have been.
 #[derive(Debug, Serialize)]
@@ -54,6 +59,9 @@ pub struct Report {
     pub rule: String,
     /// What it waits for.
     pub on: String,
+    /// Why nothing can be said about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cannot: Option<&'static str>,
     /// Events and moments it was asked about.
     pub considered: u64,
     /// How often it would have fired.
@@ -122,6 +130,12 @@ pub async fn run(pool: &PgPool, application: &Application, rule: &Rule, span: Sp
         most: span.most,
         ..Report::default()
     };
+    if let Some(Moment::Silence { .. }) = rule.trigger.moment() {
+        return Ok(Report {
+            cannot: Some(NO_SILENCE),
+            ..report
+        });
+    }
     let mut replay = Replay::new(rule, &known, application.trial_days, report);
     let kinds = match &rule.trigger {
         Trigger::Entity { resource, change } => Some(past::pattern(&resource.to_string(), &change.to_string())),

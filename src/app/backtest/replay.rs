@@ -7,17 +7,18 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 
 use super::{Report, Would};
 use crate::{
     app::view::view,
     domain::{
+        calendar::Calendar,
         event::Source,
         ids::{EventId, Place},
         installation::{Installation, Status},
         location::Location,
-        moment::Moment,
-        payment::Periods,
+        moment::{Came, Mark, Moment, is_same_end},
     },
     rules::{self, ApplicationView, Decision, EventView, Facts, Rule, Subject},
     store::inbox::Waiting,
@@ -76,9 +77,10 @@ pub(super) struct Known {
     pub(super) complete: HashSet<Place>,
 }
 
-/// A moment of a place that is to come.
+/// An end of a place that is to come, or some time before it.
 struct Planned {
     generation: i32,
+    date: DateTime<Utc>,
     due_at: DateTime<Utc>,
     /// Since when its date was known; nothing happens before that.
     since: DateTime<Utc>,
@@ -93,6 +95,10 @@ pub(super) struct Replay<'r> {
     /// Keys that have fired on the way.
     keys: HashSet<String>,
     planned: HashMap<Place, Planned>,
+    /// The calendar of the rule, when it waits for one.
+    calendar: Option<Calendar>,
+    /// Up to when the calendar was asked about, by place.
+    walked: HashMap<Place, DateTime<Utc>>,
     report: Report,
 }
 
@@ -104,6 +110,11 @@ impl<'r> Replay<'r> {
             history: History::new(trial_days),
             keys: HashSet::new(),
             planned: HashMap::new(),
+            calendar: match rule.trigger.moment() {
+                Some(Moment::Schedule { cron }) => Calendar::parse(cron).ok(),
+                Some(_) | None => None,
+            },
+            walked: HashMap::new(),
             report,
         };
         let places = known.present.keys().filter(|place| !known.complete.contains(place));
@@ -116,9 +127,11 @@ impl<'r> Replay<'r> {
     /// The next event.
     pub(super) fn take(&mut self, event: &Waiting) {
         self.announce(event.place, event.received_at);
+        self.walk(event.place, event.received_at);
         self.history.take(event);
         self.plan(event.place, event.received_at);
-        // Moments are found by the dates, so that it does not matter whether anybody waited for them.
+        // Ends are found by the dates and occurrences by the calendar, so that it does not matter whether anybody waited
+        // for them.
         let trigger = &self.rule.trigger;
         let concerns = trigger.moment().is_none() && trigger.matches(&event.kind, None);
         if concerns && event.received_at >= self.known.since {
@@ -135,6 +148,9 @@ impl<'r> Replay<'r> {
         for (_, place) in to_come {
             self.announce(place, self.known.until);
         }
+        for place in self.known.present.keys() {
+            self.walk(*place, self.known.until);
+        }
         self.report.firings.sort_by_key(|would| (would.at, would.event_id));
         self.report
     }
@@ -147,35 +163,35 @@ impl<'r> Replay<'r> {
         present.unwrap_or_else(|| Installation::unknown(place, now))
     }
 
-    /// Looks which moment of the place comes next, after something has changed.
+    /// Looks which end of the place comes next, after something has changed.
     fn plan(&mut self, place: Place, since: DateTime<Utc>) {
-        let Some(moment) = self.rule.trigger.moment() else {
+        let Some((term, time)) = self.rule.trigger.moment().and_then(Moment::end) else {
             return;
         };
-        let Installation {
-            status,
-            generation,
-            periods,
-            ..
-        } = self.installation(place, since);
-        let date = date_of(moment, &periods).filter(|_| matches!(status, Status::Active | Status::Frozen));
-        let Some(due_at) = date.and_then(|date| before(date, moment.before())) else {
+        let there = self.installation(place, since);
+        let generation = there.generation;
+        let date = term.end(&there);
+        let date = date.filter(|_| matches!(there.status, Status::Active | Status::Frozen));
+        let Some((date, due_at)) = date.and_then(|date| Some((date, before(date, time)?))) else {
             self.planned.remove(&place);
             return;
         };
-        let same = |known: &Planned| (known.generation, known.due_at) == (generation, due_at);
-        if !self.planned.get(&place).is_some_and(same) {
-            let planned = Planned {
-                generation,
-                due_at,
-                since,
-                announced: false,
-            };
-            self.planned.insert(place, planned);
+        let known = self.planned.get(&place).filter(|known| known.generation == generation);
+        let announced = known.is_some_and(|known| known.announced && is_same_end(known.date, date));
+        if !announced && known.is_some_and(|known| known.date == date) {
+            return;
         }
+        let planned = Planned {
+            generation,
+            date,
+            due_at,
+            since,
+            announced,
+        };
+        self.planned.insert(place, planned);
     }
 
-    /// Asks about the moment of a place when it came before `now`.
+    /// Asks about the end of a place when it came before `now`.
     fn announce(&mut self, place: Place, now: DateTime<Utc>) {
         let (Some(moment), Some(planned)) = (self.rule.trigger.moment(), self.planned.get_mut(&place)) else {
             return;
@@ -185,18 +201,52 @@ impl<'r> Replay<'r> {
             return;
         }
         planned.announced = true;
-        if at < self.known.since {
-            return;
+        let mark = Mark::End(planned.date);
+        if at >= self.known.since {
+            self.came(place, (moment, mark), due_at, at);
         }
+    }
+
+    /// Asks about what the calendar of the rule says for a place, up to `now`. Nothing has changed there since it was
+    /// asked about last.
+    fn walk(&mut self, place: Place, now: DateTime<Utc>) {
+        let (Some(calendar), Some(moment)) = (self.calendar.take(), self.rule.trigger.moment()) else {
+            return;
+        };
+        let zone = self
+            .known
+            .locations
+            .get(&place)
+            .and_then(|location| location.timezone_name.as_deref());
+        let zone = zone.and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC);
+        let mut from = self
+            .walked
+            .insert(place, now)
+            .unwrap_or(self.known.since)
+            .max(self.known.since);
+        while self.installation(place, from).status == Status::Active {
+            match calendar.around(from, zone).next {
+                Some(next) if next.due_at < now => {
+                    from = next.due_at;
+                    self.came(place, (moment, Mark::Local(next.local_at)), from, from);
+                }
+                Some(_) | None => break,
+            }
+        }
+        self.calendar = Some(calendar);
+    }
+
+    fn came(&mut self, place: Place, (moment, mark): (&Moment, Mark), due_at: DateTime<Utc>, at: DateTime<Utc>) {
         let event = EventView {
             id: EventId(0),
             kind: moment.kind(),
             source: Source::Timer,
             at: due_at,
-            subject: Subject::Moment {
+            subject: Subject::Moment(Came {
+                moment: moment.clone(),
                 due_at,
-                before: moment.before(),
-            },
+                mark,
+            }),
         };
         let installation = self.installation(place, at);
         self.ask(&event, &installation, at);
@@ -236,13 +286,6 @@ impl<'r> Replay<'r> {
 
     fn skip(&mut self, reason: String) {
         *self.report.skipped.entry(reason).or_default() += 1;
-    }
-}
-
-/// The date that a moment refers to.
-fn date_of(moment: Moment, periods: &Periods) -> Option<DateTime<Utc>> {
-    match moment {
-        Moment::TrialEnding { .. } | Moment::TrialEnded => periods.trial_ends_at,
     }
 }
 

@@ -7,10 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{
-        served::Served,
-        view::{moment_before, view},
-    },
+    app::{served::Served, view::view},
     domain::{
         event::Fact,
         ids::{EventId, Place},
@@ -153,7 +150,8 @@ impl Court {
         (installation, only): (&Installation, Option<&str>),
         each: impl Fn(&Rule, &Facts<'_>) -> rules::Decision,
     ) -> Vec<Ruling<'r>> {
-        let matching = rules.matching(&event.kind, moment_before(event));
+        let came = event.fact.as_ref().and_then(Fact::moment);
+        let matching = rules.matching(&event.kind, came);
         let mut matching = matching
             .filter(|rule| only.is_none_or(|only| rule.name == only))
             .peekable();
@@ -185,7 +183,7 @@ impl Court {
             ));
         }
         match &event.fact {
-            Some(fact @ Fact::MomentCame { .. }) => match installation.apply(fact, event.occurred_at).1 {
+            Some(fact) if fact.moment().is_some() => match installation.apply(fact, event.occurred_at).1 {
                 Change::Nothing(why) => Some(why.to_owned()),
                 Change::Moved | Change::Happened => None,
             },

@@ -12,10 +12,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::court::{Court, Ruling, Terms};
-use super::{App, rulebook::Rules, view::moment_before};
+use super::{App, rulebook::Rules};
 use crate::{
     domain::{
-        event::{Kind, State},
+        event::{Fact, Kind, State},
         ids::{ApplicationId, EventId, LocationId},
     },
     store::{
@@ -253,7 +253,8 @@ impl<'a> Run<'a> {
     fn waits_for(&self, event: &Waiting) -> bool {
         let named = |name: &str| self.ask.rule.as_ref().is_none_or(|rule| rule == name);
         let rules = self.rules.of(event.place.application_id);
-        let mut matching = rules.matching(&event.kind, moment_before(event));
+        let came = event.fact.as_ref().and_then(Fact::moment);
+        let mut matching = rules.matching(&event.kind, came);
         matching.any(|rule| named(&rule.name))
     }
 

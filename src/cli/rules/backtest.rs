@@ -109,6 +109,11 @@ fn sheet(application: i64, report: &Report, span: Span) -> Sheet {
     let mut sheet = Sheet::new(&format!("Rule {} of application {application}", report.rule));
     sheet.field("on", Some(&report.on));
     sheet.field("time", Some(format!("{} to {}", stamp(span.since), stamp(span.until))));
+    if let Some(why) = report.cannot {
+        sheet.field("would fire", Some(format!("cannot be told: {why}")));
+        sheet.field("really fired", Some(format!("{} times", report.really_fired)));
+        return sheet;
+    }
     sheet.field("asked about", Some(count_of(report.considered, "event")));
     sheet.field("would fire", Some(format!("{} times", report.fired)));
     sheet.field("really fired", Some(format!("{} times", report.really_fired)));

@@ -170,13 +170,12 @@ impl Given {
             body: self.bytes(),
         };
         let example = std::mem::replace(&mut sample.event, view(&stored));
-        if let (Subject::Moment { .. }, Kind::TrialEnding | Kind::TrialEnded, None) =
-            (&example.subject, &sample.event.kind, &self.fact)
-        {
+        let has_no_more = matches!(example.subject, Subject::Moment(_) | Subject::Expired { .. });
+        if has_no_more && example.kind == sample.event.kind && self.fact.is_none() {
             sample.event.subject = example.subject;
         }
         sample.installation.status = match sample.event.kind {
-            Kind::InstallationPending => Status::Pending,
+            Kind::InstallationPending | Kind::ActivationExpired => Status::Pending,
             Kind::InstallationFrozen => Status::Frozen,
             Kind::InstallationUninstalled => Status::Uninstalled,
             _ => Status::Active,
@@ -245,12 +244,12 @@ impl World {
 /// What a rule says to the event, for people and for programs.
 fn tried_on(rule: &Rule, sample: &Sample) -> (Sheet, Value) {
     let facts = sample.facts();
-    let before = match &sample.event.subject {
-        Subject::Moment { before, .. } => Some(*before),
-        Subject::Status | Subject::Entity { .. } | Subject::Payment(_) => None,
+    let came = match &sample.event.subject {
+        Subject::Moment(came) => Some(&came.moment),
+        Subject::Status | Subject::Entity { .. } | Subject::Payment(_) | Subject::Expired { .. } => None,
     };
     let kind = &sample.event.kind;
-    let decision = if rule.trigger.matches(kind, before) {
+    let decision = if rule.trigger.matches(kind, came) {
         rules::would(rule, &facts)
     } else {
         Decision::Skip {

@@ -57,10 +57,21 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         Just(Fact::PeriodChanged {
             periods: Periods::default()
         }),
-        (0..4, 0..2_i64).prop_map(|(generation, days)| Fact::MomentCame {
+        (0..4, 0..2_i64, any::<bool>()).prop_map(|(generation, days, paid)| Fact::MomentCame {
             generation,
             date: at(1_000_000 * days),
-            before_seconds: 0
+            before_seconds: 0,
+            of: if paid { Term::Period } else { Term::Trial },
+        }),
+        (0..4).prop_map(|generation| Fact::FellSilent {
+            generation,
+            lasting_seconds: 3600,
+            since: at(0),
+            after: None,
+        }),
+        (0..4).prop_map(|generation| Fact::ActivationExpired {
+            generation,
+            pending_since: at(0),
         }),
     ]
 }
@@ -177,6 +188,7 @@ fn a_moment_counts_only_for_the_date_and_the_connection_it_was_planned_for() {
         generation,
         date,
         before_seconds: 60,
+        of: Term::Trial,
     };
     assert_eq!(active.apply(&came(1, at(1_000_000)), at(9)).1, Change::Happened);
     assert!(matches!(
@@ -187,4 +199,68 @@ fn a_moment_counts_only_for_the_date_and_the_connection_it_was_planned_for() {
         active.apply(&came(1, at(2_000_000)), at(9)).1,
         Change::Nothing(_)
     ));
+    // Read by the clocks of another zone it is the same end.
+    assert_eq!(active.apply(&came(1, at(1_040_000)), at(9)).1, Change::Happened);
+}
+
+#[test]
+fn a_paid_period_ends_only_where_something_was_paid_and_a_silence_only_where_it_works() {
+    let active = new().apply(&Fact::Activated { periods: periods() }, at(2)).0;
+    let ended = |date| Fact::MomentCame {
+        generation: 1,
+        date,
+        before_seconds: 0,
+        of: Term::Period,
+    };
+    let paid = |paid_until, has_paid| Installation {
+        periods: Periods {
+            paid_until: Some(paid_until),
+            has_paid,
+            ..periods()
+        },
+        ..active.clone()
+    };
+    let end = at(5_000_000);
+    assert_eq!(paid(end, true).apply(&ended(end), end).1, Change::Happened);
+    // It was over before the owner came back.
+    let before = Installation {
+        connected_at: Some(end),
+        ..paid(end, true)
+    };
+    for other in [paid(end, false), paid(at(9_000_000), true), active.clone(), before] {
+        assert!(
+            matches!(other.apply(&ended(end), end).1, Change::Nothing(_)),
+            "{other:?}"
+        );
+    }
+    let silent = |generation| Fact::FellSilent {
+        generation,
+        lasting_seconds: 3600,
+        since: at(3),
+        after: None,
+    };
+    assert_eq!(active.apply(&silent(1), at(9)).1, Change::Happened);
+    let frozen = active.apply(&Fact::Frozen, at(5)).0;
+    let gone = active.apply(&Fact::Uninstalled, at(5)).0;
+    for (there, generation) in [(&active, 2), (&frozen, 1), (&gone, 1)] {
+        assert!(matches!(there.apply(&silent(generation), at(9)).1, Change::Nothing(_)));
+    }
+}
+
+#[test]
+fn an_activation_expires_also_after_the_connection_was_cleaned_up_but_not_when_it_went_on() {
+    let pending = new().apply(&Fact::Pending { since: None }, at(2)).0;
+    let expired = Fact::ActivationExpired {
+        generation: 1,
+        pending_since: at(2),
+    };
+    let said = |there: &Installation| there.apply(&expired, at(9)).1;
+    assert_eq!(said(&pending), Change::Happened);
+    let gone = pending.apply(&Fact::Uninstalled, at(5)).0;
+    assert_eq!(said(&gone), Change::Happened);
+    let again = gone.apply(&Fact::Pending { since: None }, at(6)).0;
+    let active = pending.apply(&Fact::Activated { periods: periods() }, at(5)).0;
+    for there in [again, active] {
+        assert!(matches!(said(&there), Change::Nothing(_)), "{there:?}");
+    }
 }

@@ -66,20 +66,33 @@ fn the_examples_load() {
 
 #[test]
 fn rules_match_their_kinds_and_moments() {
-    let matches = |on: &str, kind: &str, before: Option<Duration>| {
+    let asked = |on: &str, kind: &str, came: Option<Moment>| {
         let set = one(&format!("on = \"{on}\""));
         let kind: Kind = kind.parse().expect("any text is a kind");
-        set.matching(&kind, before).count() == 1
+        set.matching(&kind, came).count() == 1
     };
-    assert!(matches("record.*", "record.visit_confirmed", None));
-    assert!(matches("*.deleted", "client.deleted", None));
-    assert!(matches("*.*", "something.else", None));
-    assert!(!matches("*.*", "installation.frozen", None));
-    assert!(!matches("*.*", "trial.ended", Some(Duration::ZERO)));
-    assert!(!matches("record.created", "record.updated", None));
-    assert!(matches("trial.ended", "trial.ended", Some(Duration::ZERO)));
-    assert!(matches("trial.ending\"\nbefore = \"3d", "trial.ending", Some(3 * DAY)));
-    assert!(!matches("trial.ending\"\nbefore = \"3d", "trial.ending", Some(DAY)));
+    let matches = |on: &str, kind: &str| asked(on, kind, None);
+    let comes = |on: &str, moment: Moment| asked(on, &moment.kind().to_string(), Some(moment));
+    assert!(matches("record.*", "record.visit_confirmed"));
+    assert!(matches("*.deleted", "client.deleted"));
+    assert!(matches("*.*", "something.else"));
+    assert!(!matches("*.*", "installation.frozen"));
+    assert!(!comes("*.*", Moment::TrialEnded));
+    assert!(!matches("record.created", "record.updated"));
+    assert!(comes("trial.ended", Moment::TrialEnded));
+    assert!(!comes("trial.ended", Moment::PeriodEnded));
+    let ending = "trial.ending\"\nbefore = \"3d";
+    assert!(comes(ending, Moment::TrialEnding { before: 3 * DAY }));
+    assert!(!comes(ending, Moment::TrialEnding { before: DAY }));
+    assert!(!comes(ending, Moment::PeriodEnding { before: 3 * DAY }));
+    let schedule = |cron: &str| Moment::Schedule { cron: cron.to_owned() };
+    assert!(comes("schedule\"\ncron = \"0  9 * * MON", schedule("0 9 * * MON")));
+    assert!(!comes("schedule\"\ncron = \"0 9 * * MON", schedule("0 9 * * TUE")));
+    assert!(comes("silence\"\nfor = \"7d", Moment::Silence { lasting: 7 * DAY }));
+    assert!(!comes("silence\"\nfor = \"7d", Moment::Silence { lasting: DAY }));
+    // The entity that is called so is another thing.
+    assert!(matches("schedule.*", "schedule.updated"));
+    assert!(!comes("schedule.*", schedule("0 9 * * MON")));
 }
 
 #[test]
@@ -105,13 +118,51 @@ fn a_key_names_what_must_happen_once() {
         "r|18289|100001|payment.received|9"
     );
     assert_eq!(
-        World::moment("trial.ending", TimeDelta::zero(), DAY).judged(&one("on = \"trial.ending\"\nbefore = \"1d\"")),
-        "r|18289|100001|g2|trial.ending|86400s"
+        World::new("activation.expired", Subject::Expired { pending_since: now() })
+            .judged(&one("on = \"activation.expired\"")),
+        "r|18289|100001|g2|activation.expired"
     );
     assert_eq!(
         World::new("installation.frozen", Subject::Status).judged(&one("on = \"installation.frozen\"")),
         "r|18289|100001|g2|installation.frozen|77"
     );
+}
+
+#[test]
+fn a_key_of_a_moment_tells_those_apart_that_are_two() {
+    let key = |moment: Moment, mark: Mark, on: &str| {
+        World::moment(moment, TimeDelta::zero(), mark).judged(&one(&format!("on = \"{on}\"")))
+    };
+    let end = Mark::End(now());
+    let before = DAY;
+    assert_eq!(
+        key(Moment::TrialEnding { before }, end, "trial.ending\"\nbefore = \"1d"),
+        "r|18289|100001|g2|trial.ending|86400s"
+    );
+    assert_eq!(
+        key(Moment::PeriodEnding { before }, end, "period.ending\"\nbefore = \"1d"),
+        "r|18289|100001|g2|period.ending|86400s|end=1772746200"
+    );
+    assert_eq!(
+        key(Moment::PeriodEnded, end, "period.ended"),
+        "r|18289|100001|g2|period.ended|end=1772746200"
+    );
+    let cron = "0 9 * * MON".to_owned();
+    let local_at = "2026-03-09T09:00:00".parse().expect("a time");
+    assert_eq!(
+        key(
+            Moment::Schedule { cron },
+            Mark::Local(local_at),
+            "schedule\"\ncron = \"0 9 * * MON"
+        ),
+        "r|18289|100001|g2|schedule|2026-03-09T09:00"
+    );
+    let silence = |after| {
+        let mark = Mark::Silence { since: now(), after };
+        key(Moment::Silence { lasting: DAY }, mark, "silence\"\nfor = \"1d")
+    };
+    assert_eq!(silence(Some(EventId(5))), "r|18289|100001|g2|silence|86400s|after=5");
+    assert_eq!(silence(None), "r|18289|100001|g2|silence|86400s|since=1772746200");
 }
 
 #[test]
@@ -127,7 +178,7 @@ fn a_long_key_becomes_a_digest_that_still_tells_apart() {
 #[test]
 fn late_moments_are_skipped_by_their_limits() {
     let ended = |head: &str, late: TimeDelta| {
-        World::moment("trial.ended", late, Duration::ZERO).judged(&one(&format!("on = \"trial.ended\"\n{head}")))
+        World::moment(Moment::TrialEnded, late, Mark::End(now())).judged(&one(&format!("on = \"trial.ended\"\n{head}")))
     };
     assert!(ended("", TimeDelta::hours(47)).starts_with("r|"));
     assert_eq!(ended("", TimeDelta::hours(76)), "- late by 3d 4h, max_late 2d");
@@ -141,6 +192,18 @@ fn late_moments_are_skipped_by_their_limits() {
         ended("late = \"skip\"", TimeDelta::minutes(16)),
         "- late by 16m, and late = \"skip\""
     );
+}
+
+#[test]
+fn a_schedule_may_be_an_hour_late_unless_the_rule_says_otherwise() {
+    let came = |head: &str, late| {
+        let cron = "0 9 * * *".to_owned();
+        World::moment(Moment::Schedule { cron }, late, Mark::Local(now().naive_utc()))
+            .judged(&one(&format!("on = \"schedule\"\ncron = \"0 9 * * *\"\n{head}")))
+    };
+    assert!(came("", TimeDelta::minutes(60)).starts_with("r|"));
+    assert_eq!(came("", TimeDelta::minutes(61)), "- late by 1h 1m, max_late 1h");
+    assert!(came("max_late = \"1d\"", TimeDelta::hours(23)).starts_with("r|"));
 }
 
 #[test]

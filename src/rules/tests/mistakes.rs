@@ -97,8 +97,6 @@ fn the_frame() {
 fn triggers() {
     insta::assert_snapshot!(heads(&[
         "on = \"\"",
-        "on = \"schedule\"",
-        "on = \"period.ending\"",
         "on = \"period.changed\"",
         "on = \"connect.opened\"",
         "on = \"trial.*\"",
@@ -114,23 +112,21 @@ fn triggers() {
         "on = \"recrod.updated\"",
         "on = \"something\"",
     ]), @r##"
-    rules/a.toml:3:6: unknown trigger ``; possible are `installation.pending`, `installation.activated`, `installation.frozen`, `installation.unfrozen`, `installation.uninstalled`, `payment.received`, `payment.refunded`, `trial.ending`, `trial.ended`, and `<resource>.created`, `.updated`, `.deleted` for entity events
-    rules/a.toml:3:6: the trigger `schedule` is not available in this version; choose another one
-    rules/a.toml:3:6: the trigger `period.ending` is not available in this version; choose another one
-    rules/a.toml:3:6: unknown trigger `period.changed`; possible are `installation.pending`, `installation.activated`, `installation.frozen`, `installation.unfrozen`, `installation.uninstalled`, `payment.received`, `payment.refunded`, `trial.ending`, `trial.ended`, and `<resource>.created`, `.updated`, `.deleted` for entity events
-    rules/a.toml:3:6: unknown trigger `connect.opened`; possible are `installation.pending`, `installation.activated`, `installation.frozen`, `installation.unfrozen`, `installation.uninstalled`, `payment.received`, `payment.refunded`, `trial.ending`, `trial.ended`, and `<resource>.created`, `.updated`, `.deleted` for entity events
+    rules/a.toml:3:6: unknown trigger ``; possible are `installation.pending`, `installation.activated`, `installation.frozen`, `installation.unfrozen`, `installation.uninstalled`, `activation.expired`, `payment.received`, `payment.refunded`, `trial.ending`, `trial.ended`, `period.ending`, `period.ended`, `schedule`, `silence`, and `<resource>.created`, `.updated`, `.deleted` for entity events
+    rules/a.toml:3:6: unknown trigger `period.changed`; did you mean `period.ended`?
+    rules/a.toml:3:6: unknown trigger `connect.opened`; possible are `installation.pending`, `installation.activated`, `installation.frozen`, `installation.unfrozen`, `installation.uninstalled`, `activation.expired`, `payment.received`, `payment.refunded`, `trial.ending`, `trial.ended`, `period.ending`, `period.ended`, `schedule`, `silence`, and `<resource>.created`, `.updated`, `.deleted` for entity events
     rules/a.toml:3:6: unknown trigger `trial.*`; `*` is not for moments; write one rule for each trigger
     rules/a.toml:3:6: unknown trigger `installation.actived`; did you mean `installation.activated`?
     rules/a.toml:3:6: unknown trigger `payments.received`; did you mean `payment.received`?
     rules/a.toml:3:6: `trial.ending` needs to know how long before; add `before = "3d"`; for the end itself there is `trial.ended`
     rules/a.toml:3:6: `trial.ending` needs to know how long before; add `before = "3d"`; for the end itself there is `trial.ended`
     rules/a.toml:4:10: `before` is "3 days"; write a number and a unit: "90s", "15m", "12h", "3d" or "2w"
-    rules/a.toml:4:1: `before` means nothing with `trial.ended`; remove it; it belongs to `trial.ending`
+    rules/a.toml:4:1: `before` means nothing with `trial.ended`; remove it; it belongs to `trial.ending` and `period.ending`
     rules/a.toml:3:6: unknown trigger `salon.updated`; did you mean `location.updated`?
     rules/a.toml:3:6: unknown trigger `record.delete`; did you mean `record.deleted`?
     rules/a.toml:3:6: unknown trigger `record.confirmed`; write `record.*` with a condition on `event.change`
     rules/a.toml:3:6: unknown trigger `recrod.updated`; did you mean `record.updated`?
-    rules/a.toml:3:6: unknown trigger `something`; possible are `installation.pending`, `installation.activated`, `installation.frozen`, `installation.unfrozen`, `installation.uninstalled`, `payment.received`, `payment.refunded`, `trial.ending`, `trial.ended`, and `<resource>.created`, `.updated`, `.deleted` for entity events
+    rules/a.toml:3:6: unknown trigger `something`; possible are `installation.pending`, `installation.activated`, `installation.frozen`, `installation.unfrozen`, `installation.uninstalled`, `activation.expired`, `payment.received`, `payment.refunded`, `trial.ending`, `trial.ended`, `period.ending`, `period.ended`, `schedule`, `silence`, and `<resource>.created`, `.updated`, `.deleted` for entity events
     "##);
 }
 
@@ -149,9 +145,9 @@ fn words() {
     rules/a.toml:4:12: `once_per` is "occurence"; did you mean `occurrence`?
     rules/a.toml:4:8: `mode` is "shadows"; did you mean `shadow`?
     rules/a.toml:4:8: `mode` is "on"; possible are `live`, `shadow`, `off`
-    rules/a.toml:4:1: `late` means nothing with `*.*`; remove it; it belongs to `trial.ending` and `trial.ended`
+    rules/a.toml:4:1: `late` means nothing with `*.*`; remove it; it belongs to `trial.ending`, `trial.ended`, `period.ending`, `period.ended`, `schedule`, `silence`
     rules/a.toml:4:12: `max_late` is "soon"; write a number and a unit: "90s", "15m", "12h", "3d" or "2w"
-    rules/a.toml:4:1: `cron` is not available in this version; remove it
+    rules/a.toml:4:1: `cron` means nothing with `*.*`; remove it; it belongs to `schedule`
     rules/a.toml:4:24: `keep_after_uninstall` is a text; it must be true or false
     rules/a.toml:4:1: `cap_per_day` is 0; it must be a whole number from 1 to 1000000
     "##);

@@ -5,6 +5,7 @@ mod bulk;
 mod decisions;
 mod explaining;
 mod mistakes;
+mod moments;
 mod steps;
 mod texts;
 mod vocabulary;
@@ -20,6 +21,7 @@ use crate::domain::{
     ids::{ApplicationId, EventId, LocationId, Place},
     installation::{Installation, Status},
     location::Location,
+    moment::{Came, Mark},
     payment::{Payment, Periods},
 };
 
@@ -115,14 +117,10 @@ impl World {
         )
     }
 
-    fn moment(kind: &str, late: TimeDelta, before: Duration) -> Self {
-        Self::new(
-            kind,
-            Subject::Moment {
-                due_at: now() - late,
-                before,
-            },
-        )
+    fn moment(moment: Moment, late: TimeDelta, mark: Mark) -> Self {
+        let kind = moment.kind().to_string();
+        let due_at = now() - late;
+        Self::new(&kind, Subject::Moment(Came { moment, due_at, mark }))
     }
 
     fn payment(amount: &str) -> Self {

@@ -100,14 +100,21 @@ fn the_keys_of_a_rule_are_the_same_for_both() {
     assert_eq!((reads(&bare), fits(&bare)), (false, false), "without steps");
     for key in RULE.iter().filter(|key| key.need == Need::No) {
         let (name, example) = (key.name, key.example);
-        let on = ["installation.activated", "trial.ending", "trial.ended"];
-        let heads = on.map(|on| {
-            let before = if on == "trial.ending" && name != "before" {
-                "before = \"3d\"\n"
-            } else {
-                ""
+        let on = [
+            ("installation.activated", "", ""),
+            ("trial.ending", "before", "3d"),
+            ("trial.ended", "", ""),
+            ("period.ending", "before", "3d"),
+            ("schedule", "cron", "0 9 * * MON"),
+            ("silence", "for", "7d"),
+        ];
+        let heads = on.map(|(on, key, value)| {
+            let detail = match key {
+                "" => String::new(),
+                key if key == name => String::new(),
+                key => format!("{key} = \"{value}\"\n"),
             };
-            format!("[[rule]]\nname = \"r\"\non = \"{on}\"\n{before}")
+            format!("[[rule]]\nname = \"r\"\non = \"{on}\"\n{detail}")
         });
         let fine = |text: &String| reads(text) && fits(text);
         let texts = heads.clone().map(|head| format!("{head}{name} = {example}\n{step}"));

@@ -78,20 +78,44 @@ async fn not_connected(app: &App, job: &Claimed, seen: &Observation) -> Result<D
         return Ok(Done::of(Outcome::Retry { after, error }));
     }
     // A link that was not activated in time is cleaned up without a word (contract 8).
-    let noted = activations::of(&app.pool, job.place.application_id, &[job.place.location_id]).await?;
-    let waited = noted
-        .first()
-        .and_then(|activation| activation.pending_since)
-        .and_then(|since| (seen.observed_at - since).to_std().ok());
-    let progress = match waited {
-        Some(waited) if waited >= app.config.activation.limit => Progress::Expired,
-        Some(_) | None => Progress::NotConnected,
-    };
-    let done = Done {
-        drafts,
-        ..Done::of(Outcome::Done(json!({"status": seen.status})))
+    let noted = noted(app, job).await?;
+    let since = noted.as_ref().and_then(|activation| activation.pending_since);
+    let waited = |since: DateTime<Utc>| (seen.observed_at - since).to_std().unwrap_or_default();
+    let over = since.filter(|since| waited(*since) >= app.config.activation.limit);
+    let mut done = Done::of(Outcome::Done(json!({"status": seen.status})));
+    if let (Some(since), Some(noted)) = (over, &noted) {
+        done.drafts = expiry(app, job, noted.progress, (since, seen.observed_at)).await?;
+    }
+    done.drafts.extend(drafts);
+    let progress = match over {
+        Some(_) => Progress::Expired,
+        None => Progress::NotConnected,
     };
     Ok(done.noting(progress, None, None))
+}
+
+/// How far the connection had come.
+async fn noted(app: &App, job: &Claimed) -> store::Result<Option<activations::Activation>> {
+    let noted = activations::of(&app.pool, job.place.application_id, &[job.place.location_id]).await?;
+    Ok(noted.into_iter().next())
+}
+
+/// The event that a connection was not activated in time, once: before it was noted to be so.
+async fn expiry(
+    app: &App,
+    job: &Claimed,
+    before: Progress,
+    (pending_since, at): (DateTime<Utc>, DateTime<Utc>),
+) -> store::Result<Vec<Draft>> {
+    if before == Progress::Expired {
+        return Ok(Vec::new());
+    }
+    let generation = installations::get(&app.pool, job.place).await?.generation;
+    let fact = Fact::ActivationExpired {
+        generation,
+        pending_since,
+    };
+    Ok(vec![draft(job.place, fact, Source::Activation, at)])
 }
 
 /// The status could not be read, so nothing is known and nothing is given up. A refusal is a mistake
@@ -149,19 +173,22 @@ async fn pending(
     let drafts = differences(app, job.place, seen, Source::Activation, None).await?;
     // What was noted about a link before this one does not count for it.
     let new_link = drafts.iter().any(|draft| matches!(draft.fact, Fact::Pending { .. }));
-    let noted = activations::of(&app.pool, job.place.application_id, &[job.place.location_id]).await?;
-    let noted = noted.first().filter(|_| !new_link);
-    let noted_since = noted.and_then(|activation| activation.pending_since);
+    let noted = noted(app, job).await?.filter(|_| !new_link);
+    let noted_since = noted.as_ref().and_then(|activation| activation.pending_since);
     let since = pending_since(noted_since, seen);
     let waited = (seen.observed_at - since).to_std().unwrap_or_default();
     if waited > app.config.activation.limit {
-        return Ok(Done {
-            drafts,
-            ..expired(app, job, waited)
-        });
+        let mut done = expired(app, job, waited);
+        done.drafts = drafts;
+        let before = noted.map_or(Progress::Requested, |noted| noted.progress);
+        let expiry = expiry(app, job, before, (since, seen.observed_at)).await?;
+        done.drafts.extend(expiry);
+        return Ok(done);
     }
     // Once somebody has asked for it, an owner who opens the page again does not undo that.
-    let begun = noted.is_some_and(|activation| activation.progress == Progress::Activating);
+    let begun = noted
+        .as_ref()
+        .is_some_and(|activation| activation.progress == Progress::Activating);
     let progress = match served.config.activation {
         Activation::External if !by_hand && !begun => Progress::External,
         Activation::External | Activation::Automatic => Progress::Activating,

@@ -18,12 +18,7 @@ use tracing::error;
 pub(super) use self::replay::judge_again;
 use self::{bulk::Bulks, closer::look_closer, firing::Wanted};
 use crate::{
-    app::{
-        App,
-        rulebook::Rules,
-        served::Served,
-        view::{moment_before, view},
-    },
+    app::{App, moments, rulebook::Rules, served::Served, view::view},
     domain::{
         event::{Fact, Kind, Ruling, Source, State},
         ids::Place,
@@ -36,7 +31,7 @@ use crate::{
         inbox::{self, Decision, Verdict, Waiting},
         installations,
         jobs::{self, Cancel},
-        tags, timers,
+        tags,
     },
 };
 
@@ -300,8 +295,8 @@ fn failed(note: String) -> Verdict {
 
 /// The rules that wait for such an event.
 fn matching<'a>(rules: &'a Rules, event: &Waiting) -> impl Iterator<Item = &'a Rule> {
-    let rules = rules.of(event.place.application_id);
-    rules.matching(&event.kind, moment_before(event))
+    let came = event.fact.as_ref().and_then(Fact::moment);
+    rules.of(event.place.application_id).matching(&event.kind, came)
 }
 
 /// What a new state of the installation brings with it.
@@ -325,18 +320,19 @@ async fn follow_up(
         jobs::cancel(tx, &which, "the application was uninstalled").await?;
         holds::drop_at(tx, event.place, &survivors, "the application was uninstalled").await?;
     }
-    let max_late = i64::try_from(rules.max_late().as_secs()).unwrap_or(i64::MAX);
     let (application, location) = (event.place.application_id, Some(event.place.location_id));
-    timers::plan(&mut **tx, application, location, &rules.moments(), max_late).await?;
+    moments::plan(tx, (application, location), rules).await?;
     Ok(())
 }
 
-/// A rule about the uninstall itself, or one that says so, goes on after it. So does one that forwards events: they
+/// A rule about the end of a connection, or one that says so, goes on after it. So does one that forwards events: they
 /// happened, whatever came later.
 pub(super) fn survives(rule: &Rule) -> bool {
     rule.keep_after_uninstall
         || rule.forwards_to().is_some()
-        || rule.trigger.matches(&Kind::InstallationUninstalled, None)
+        || [Kind::InstallationUninstalled, Kind::ActivationExpired]
+            .iter()
+            .any(|end| rule.trigger.matches(end, None))
 }
 
 /// Keeps payments; a payment that was known already is no news.

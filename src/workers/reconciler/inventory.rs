@@ -7,6 +7,7 @@ use crate::{
     app::{
         App, dictionaries,
         line::{Failure, Line},
+        rulebook::plan_moments,
         served::Served,
     },
     domain::{action::Priority, ids::LocationId, location::Location},
@@ -29,6 +30,8 @@ pub(super) async fn read(app: &App, served: &Served, round: Round) -> Result<(),
     installations::save_locations(&mut *tx, served.id, &locations).await?;
     reconciliations::note_list(&mut tx, served.id, &ids, round.begun_at).await?;
     tx.commit().await?;
+    // Their clocks may be others now.
+    plan_moments(app).await?;
     dictionaries::learn_countries(app, served, &mut line).await
 }
 

@@ -12,6 +12,7 @@ mod preview;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
 pub use self::{
@@ -205,6 +206,7 @@ async fn look_at(app: &App, served: &Served, candidate: &Candidate) -> Result<()
     match seen.status {
         Status::Pending if drafts.is_empty() => finish_connection(app, place).await,
         Status::Active => hooks::check(app, served, candidate, &mut line).await,
+        Status::Uninstalled if !drafts.is_empty() => close_connection(app, place).await,
         Status::Pending | Status::Frozen | Status::Uninstalled => Ok(()),
     }
 }
@@ -220,10 +222,34 @@ fn count(app: &App, drafts: &[Draft]) {
 /// A connection that we know to be pending is being activated, unless its job was cancelled or lost.
 async fn finish_connection(app: &App, place: Place) -> Result<(), Failure> {
     let noted = activations::of(&app.pool, place.application_id, &[place.location_id]).await?;
-    let over = [Progress::Expired, Progress::External];
-    if noted.first().is_some_and(|noted| over.contains(&noted.progress)) {
+    let waits = |noted: &activations::Activation| match noted.progress {
+        Progress::Expired => true,
+        // Our own product finishes it, until its time is over.
+        Progress::External => noted.pending_since.is_none_or(|since| !is_over(app, since)),
+        _ => false,
+    };
+    if noted.first().is_some_and(waits) {
         return Ok(());
     }
+    activate(app, place).await
+}
+
+/// A connection that waited for our own product is gone. Nobody else notes what became of it.
+async fn close_connection(app: &App, place: Place) -> Result<(), Failure> {
+    let noted = activations::of(&app.pool, place.application_id, &[place.location_id]).await?;
+    match noted.first().map(|noted| noted.progress) {
+        Some(Progress::External) => activate(app, place).await,
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn is_over(app: &App, pending_since: DateTime<Utc>) -> bool {
+    (Utc::now() - pending_since)
+        .to_std()
+        .is_ok_and(|waited| waited > app.config.activation.limit)
+}
+
+async fn activate(app: &App, place: Place) -> Result<(), Failure> {
     let action = Action::Activate { by_hand: false };
     jobs::enqueue_if_idle(&app.pool, &NewJob::activation(place, Priority::Activation, &action)).await?;
     app.wake.for_jobs();

@@ -9,6 +9,7 @@ mod erase;
 mod example;
 mod long_running;
 mod marketplace;
+mod moments;
 mod orders;
 mod reading;
 mod reconcile;

@@ -20,7 +20,7 @@ const SIDEWAYS: [(&str, &str); 1] = [("main", "cli")];
 const STANDS_ALONE: &str = "sandbox";
 
 /// Outside crates and the rooms that may name them.
-const OWNERS: [(&str, &[&str]); 9] = [
+const OWNERS: [(&str, &[&str]); 10] = [
     // The bench's reference is a whole small receiver of its own, so that it shares nothing that makes Bellhop fast.
     ("sqlx", &["store", "bench"]),
     ("reqwest", &["marketplace", "notify", "sandbox"]),
@@ -30,6 +30,7 @@ const OWNERS: [(&str, &[&str]); 9] = [
     ("clap", &["main", "cli"]),
     ("mailin", &["sandbox"]),
     ("cel", &["rules"]),
+    ("croner", &["domain"]),
     ("minijinja", &["rules", "web"]),
 ];
 /// In attributes only: derives on newtypes cost a room nothing but the name.

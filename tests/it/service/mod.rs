@@ -21,6 +21,7 @@ mod jobs;
 mod judging;
 mod leases;
 mod line;
+mod moments;
 mod money;
 mod orders;
 mod pages;

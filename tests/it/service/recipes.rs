@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use bellhop::sandbox::{Change, Pay, Place};
+use bellhop::sandbox::{Change, Fault, FaultKind, Pay, Place};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -12,7 +13,8 @@ use super::stage::{APP, Stage, days};
 const SHOP: i64 = 100_001;
 
 /// The recipes that a test here tries.
-const TRIED: [&str; 14] = [
+const TRIED: [&str; 18] = [
+    "activation-expired",
     "cancelled-appointments",
     "forward-everything",
     "forward-no-shows",
@@ -20,11 +22,14 @@ const TRIED: [&str; 14] = [
     "offer-and-remind",
     "own-payment",
     "payment-thanks",
+    "renewal-reminder",
     "sender-names",
+    "silent-location",
     "slack-on-uninstall",
     "tag-vip",
     "telegram-on-install",
     "trial-end-link",
+    "weekly-report",
     "welcome-discount",
     "win-back",
 ];
@@ -326,5 +331,73 @@ async fn sender_names_are_named_and_the_channel_opened(pool: PgPool) {
     let link = stage.sandbox.link(APP, SHOP).await.expect("a link").link;
     assert_eq!(link.short_names, ["Example"]);
     assert_eq!(link.channels.get("sms"), Some(&true));
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn renewal_reminder_is_mailed_five_days_before_what_was_paid_for_ends(pool: PgPool) {
+    let stage = cooking(pool, "renewal-reminder").await;
+    pay(&stage).await;
+    let ends: DateTime<Utc> = sqlx::query_scalar("select paid_until from installations")
+        .fetch_one(&stage.pool)
+        .await
+        .expect("a date");
+    let left = (ends - Utc::now()).to_std().expect("ahead");
+    stage.pass(left - days(6)).await;
+    assert!(subjects(&stage).await.is_empty());
+    stage.pass(days(1) + Duration::from_secs(60)).await;
+    let mails = stage.sandbox.mails().await;
+    assert_eq!(mails.len(), 1);
+    assert!(
+        mails[0].subject.starts_with("Example app is paid until "),
+        "{:?}",
+        mails[0]
+    );
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn weekly_report_is_asked_for_on_mondays_at_nine_of_who_has_paid(pool: PgPool) {
+    let stage = cooking(pool, "weekly-report").await;
+    stage.connected(&[SHOP + 1]).await;
+    pay(&stage).await;
+    let due: DateTime<Utc> = sqlx::query_scalar("select min(due_at) from schedules")
+        .fetch_one(&stage.pool)
+        .await
+        .expect("a date");
+    let left = (due - Utc::now()).to_std().expect("ahead");
+    stage.pass(left + Duration::from_secs(60)).await;
+    let told = stage.inbox("weekly-report").await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    let body: serde_json::Value = serde_json::from_str(&told[0].body).expect("JSON");
+    assert_eq!(body["location_id"], SHOP);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn silent_location_is_told_after_a_week_without_events(pool: PgPool) {
+    let stage = cooking(pool, "silent-location").await;
+    stage.connected(&[SHOP + 1]).await;
+    stage.pass(days(6)).await;
+    stage
+        .sandbox
+        .change(Change::new(SHOP + 1, "record", "update"))
+        .await
+        .expect("changed");
+    stage.pass(days(1) + Duration::from_secs(60)).await;
+    assert_eq!(subjects(&stage).await, [format!("Nothing comes from Salon {SHOP}")]);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn activation_expired_asks_the_owner_to_press_once_more(pool: PgPool) {
+    let stage = Stage::set(pool, &recipe("activation-expired")).await;
+    let busy = Fault::new("activate", FaultKind::Status).status(503).times(100_000);
+    stage.sandbox.fail(busy).await.expect("a fault");
+    stage.connect(&[SHOP]).await;
+    stage.until("a try", async || stage.called("activate").await > 0).await;
+    stage.pass(Duration::from_secs(13 * 3600)).await;
+    stage.until("a mail", async || !subjects(&stage).await.is_empty()).await;
+    assert_eq!(subjects(&stage).await, ["Example app is not connected yet"]);
     stage.end().await;
 }

@@ -257,7 +257,9 @@ impl Stage {
                 "select (select count(*) from inbox)
                     + (select count(*) from lanes where run_at <= now() or leased_until is not null)
                     + (select count(*) from replayed where judged_at is null)
-                    + (select count(*) from timers where due_at <= now() and fired_for is distinct from due_at)",
+                    + (select count(*) from timers where due_at <= now() and fired_for is distinct from due_at)
+                    + (select count(*) from schedules where due_at <= now())
+                    + (select count(*) from silences where due_at <= now())",
             )
             .fetch_one(&self.pool)
             .await

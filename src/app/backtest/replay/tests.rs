@@ -4,6 +4,7 @@ use crate::{
         event::{Fact, Kind},
         ids::{ApplicationId, LocationId},
         location::Location,
+        payment::Periods,
     },
     rules::{RuleSet, SourceFile},
 };
@@ -148,4 +149,53 @@ fn conditions_see_the_installation_as_it_was_and_else_as_it_is_now() {
     // The first connection is not known any more: for all that is known it was always the second.
     let (trial, _) = replayed("on = \"trial.ended\"", &[activated(1, 1, 1, 15)], &[1]);
     assert_eq!(trial, ["15 1"], "by the date as it is now");
+}
+
+fn paid(id: i64, day: u32, location: i64, until: u32) -> Waiting {
+    let periods = Periods {
+        paid_until: Some(at(until)),
+        has_paid: true,
+        ..trial_until(4)
+    };
+    event(id, day, location, Fact::PeriodChanged { periods }, Kind::PeriodChanged)
+}
+
+#[test]
+fn every_paid_period_is_asked_about_and_one_that_was_paid_on_in_time_is_not() {
+    let events = [
+        activated(1, 1, 1, 4),
+        paid(2, 2, 1, 10),
+        paid(3, 12, 1, 20),
+        paid(4, 18, 1, 30),
+        // Nothing was paid here, and this one is disconnected.
+        activated(5, 1, 2, 4),
+        activated(6, 1, 3, 4),
+        paid(7, 2, 3, 25),
+        uninstalled(8, 24, 3),
+    ];
+    let (fired, skipped) = replayed("on = \"period.ended\"", &events, &[]);
+    assert_eq!((fired, skipped), (vec!["10 1".to_owned(), "30 1".to_owned()], vec![]));
+    let (fired, _) = replayed("on = \"period.ending\"\nbefore = \"5d\"", &events, &[]);
+    assert_eq!(fired, ["5 1", "15 1", "20 3", "25 1"]);
+}
+
+#[test]
+fn a_calendar_is_asked_about_while_the_location_was_active() {
+    let unfrozen = Fact::Unfrozen {
+        periods: trial_until(35),
+    };
+    let events = [
+        activated(1, 5, 1, 12),
+        event(2, 12, 1, Fact::Frozen, Kind::InstallationFrozen),
+        event(3, 20, 1, unfrozen, Kind::InstallationUnfrozen),
+        uninstalled(4, 30, 1),
+    ];
+    // The first day is a Saturday.
+    let (fired, skipped) = replayed("on = \"schedule\"\ncron = \"0 0 * * MON\"", &events, &[]);
+    assert_eq!((fired, skipped), (vec!["10 1".to_owned(), "24 1".to_owned()], vec![]));
+    let head = "on = \"schedule\"\ncron = \"0 0 * * MON\"\nwhen = 'installation.generation == 2'";
+    assert_eq!(
+        replayed(head, &events, &[]).1,
+        ["2 condition is false: installation.generation == 2"]
+    );
 }

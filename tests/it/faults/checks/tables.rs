@@ -14,7 +14,9 @@ pub(super) async fn nothing_left(connection: &mut PgConnection) -> Vec<String> {
             and not exists (select from jobs where lane_id = l.id)
          union all select concat_ws(' ', 'job', id, rule, action, state, attempts, last_error) from jobs
          union all select 'open attempt of job ' || job_id from attempts where outcome is null
-         union all select 'a moment that came: ' || kind from timers where due_at <= now() and fired_for is distinct from due_at",
+         union all select 'a moment that came: ' || kind from timers where due_at <= now() and fired_for is distinct from due_at
+         union all select 'an occurrence that came: ' || cron from schedules where due_at <= now()
+         union all select 'nobody looked whether it is silent: ' || location_id from silences where due_at <= now()",
     )
     .await
 }
