@@ -27,6 +27,7 @@ pub struct Court {
     now: DateTime<Utc>,
     installations: HashMap<Place, Installation>,
     locations: HashMap<Place, Location>,
+    /// The marks of the places.
     tags: HashMap<Place, Vec<String>>,
     /// The connection that each event belongs to.
     generations: HashMap<EventId, i32>,

@@ -68,7 +68,7 @@ pub(super) async fn empty_finished_jobs(
 ) -> sqlx::Result<Option<i64>> {
     let page = sqlx::query!(
         r#"
-        select id, created_at, finished_at from finished_jobs
+        select id, finished_at from finished_jobs
         where application_id = $1 and location_id = $2 and id > $3 and finished_at < $4
           and ($5::timestamptz is null or finished_at >= $5)
         order by id limit $6
@@ -83,25 +83,24 @@ pub(super) async fn empty_finished_jobs(
     .fetch_all(pool)
     .await?;
     let ids: Vec<i64> = page.iter().map(|row| row.id).collect();
-    let begun = page.iter().map(|row| row.created_at).min();
     let ended = page.iter().map(|row| row.finished_at);
-    if let (Some(begun), Some(first), Some(last)) = (begun, ended.clone().min(), ended.max()) {
+    // Attempts may be older than their job: one that came back to the queue is as old as its return.
+    if let (Some(first), Some(last)) = (ended.clone().min(), ended.max()) {
         let row = sqlx::query!(
             r#"
             with jobs as (
                 update finished_jobs set params = '{}', result = null, last_error = null
-                where id = any($1) and finished_at between $3 and $4
+                where id = any($1) and finished_at between $2 and $3
                   and (params <> '{}' or result is not null or last_error is not null)
                 returning 1
             ), attempts as (
                 update attempts set exchanges = '[]', error = null
-                where job_id = any($1) and started_at between $2 and $4 and (exchanges <> '[]' or error is not null)
+                where job_id = any($1) and started_at <= $3 and (exchanges <> '[]' or error is not null)
                 returning 1
             )
             select (select count(*) from jobs) as "jobs!", (select count(*) from attempts) as "attempts!"
             "#,
             &ids,
-            begun,
             first,
             last
         )

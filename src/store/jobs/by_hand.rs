@@ -204,16 +204,18 @@ async fn hasten(tx: &mut PgTransaction<'_>, job: &Found) -> sqlx::Result<Moved> 
 
 /// A job comes back as itself, with the steps that were cancelled because of it. Its lane is one of its own for all that
 /// come back to a rule at a place, in their old order: the lane of the rule has gone on, and does not wait for them. Steps
-/// that wait have the lane of their firing, as ever.
+/// that wait have the lane of their firing, as ever. Their time begins anew: what is tried for days is tried for days again.
 async fn bring_back(
     tx: &mut PgTransaction<'_>,
     job: &Found,
     (ended, attempts): (DateTime<Utc>, i32),
 ) -> sqlx::Result<Vec<i64>> {
     let wanted_by = job.rule.as_deref().unwrap_or(&job.action);
-    let priority = serde_json::from_value::<Action>(job.params.clone())
-        .map(|action| action.priority_for(wanted_by))
-        .unwrap_or(Priority::Rule);
+    let action = serde_json::from_value::<Action>(job.params.clone()).ok();
+    let priority = action
+        .as_ref()
+        .map_or(Priority::Rule, |action| action.priority_for(wanted_by));
+    let attempts = action.map_or(attempts, |action| action.max_attempts(attempts));
     sqlx::query_scalar!(
         r#"
         with gone as (
@@ -231,11 +233,10 @@ async fn bring_back(
             returning id
         )
         insert into jobs (id, lane_id, application_id, location_id, firing_id, rule, step, step_id, action, params, attempts,
-            max_attempts, last_error, created_at, wait_seconds, conditional, run_at)
+            max_attempts, wait_seconds, conditional, run_at)
         overriding system value
         select g.id, l.id, g.application_id, g.location_id, g.firing_id, g.rule, g.step, g.step_id, g.action, g.params,
-               g.attempts, g.attempts + $10, case when g.id = $4 then g.last_error end, g.created_at, g.wait_seconds,
-               g.conditional, now() + make_interval(secs => coalesce(g.wait_seconds, 0))
+               g.attempts, g.attempts + $10, g.wait_seconds, g.conditional, now() + make_interval(secs => coalesce(g.wait_seconds, 0))
         from gone g cross join lane l order by g.id
         returning id
         "#,

@@ -361,3 +361,43 @@ body = "x"
     assert_eq!(told(&stage, "welcome").await, ["x"]);
     stage.end().await;
 }
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn what_was_forwarded_for_as_long_as_it_may_gets_that_time_again(pool: PgPool) {
+    let relay = r#"
+[[rule]]
+name = "relay"
+on = "record.created"
+[[rule.then]]
+action = "forward_event"
+url = "{sandbox}/inbox/relay"
+secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+retry_for = "1h"
+"#;
+    let stage = Stage::set(pool, relay).await;
+    stage.connected(&[1]).await;
+    fail(&stage, Fault::new("inbox.relay", FaultKind::Status).status(410)).await;
+    record(&stage, 1).await;
+    stage.settled().await;
+    let given_up = job(&stage, "forward_event").await;
+    assert_eq!(given_up["state"], "discarded", "{given_up}");
+    stage.pass(std::time::Duration::from_secs(3 * 3600)).await;
+    sqlx::query("update finished_jobs set created_at = created_at - interval '3 hours'")
+        .execute(&stage.pool)
+        .await
+        .expect("aged");
+    fail(&stage, Fault::new("inbox.relay", FaultKind::Status).status(503)).await;
+    assert_eq!(stage.order(&format!("jobs/{}/retry", given_up["id"])).await.0, 202);
+    stage
+        .until("it is taken", async || {
+            job(&stage, "forward_event").await["state"] == "completed"
+        })
+        .await;
+    let again = job(&stage, "forward_event").await;
+    assert_eq!(
+        (&again["id"], &again["attempts"]),
+        (&given_up["id"], &json!(3)),
+        "{again}"
+    );
+    stage.end().await;
+}

@@ -439,3 +439,37 @@ async fn what_had_no_effect_or_was_erased_is_left_out_with_its_reason(pool: PgPo
     assert_eq!(stage.order("events/99999/replay").await.0, 404);
     stage.end().await;
 }
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_receiver_that_lost_its_data_is_told_the_same_again_under_the_same_names(pool: PgPool) {
+    let rules = r#"
+[[rule]]
+name = "relay"
+on = "*"
+[[rule.then]]
+action = "forward_event"
+url = "{sandbox}/inbox/relay"
+secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+"#;
+    let stage = Stage::set(pool, rules).await;
+    stage.connected(&[1]).await;
+    records(&stage, 1, 1..=5).await;
+    stage.sandbox.freeze(place(1)).await.expect("frozen");
+    stage.settled().await;
+    let named = async || -> Vec<(String, Value)> {
+        let told = stage.inbox("relay").await.into_iter();
+        told.map(|one| {
+            let body: Value = serde_json::from_str(&one.body).expect("JSON");
+            (one.headers["webhook-id"].clone(), body["data"]["event"]["id"].clone())
+        })
+        .collect()
+    };
+    let first = named().await;
+    assert!(first.len() >= 7, "{first:?}");
+    let ask = json!({"location": 1, "rule": "relay", "force": true});
+    let (status, begun) = stage.order_with("events/replay", &ask).await;
+    assert_eq!((status, &begun["events"]), (202, &json!(first.len())), "{begun}");
+    stage.settled().await;
+    assert_eq!(named().await[first.len()..], first);
+    stage.end().await;
+}
