@@ -95,7 +95,11 @@ impl RuleReader<'_, '_> {
         self.table.ask_for(RULE, self.notebook);
         let name = self.name();
         let trigger = self.trigger();
-        let sample = trigger.as_ref().map(Sample::of);
+        // Where only the details of a trigger are wrong, conditions and texts are checked all the same.
+        let meant = || self.table.word("on").and_then(|on| Trigger::example(on).ok());
+        let sample = trigger
+            .as_ref()
+            .map_or_else(|| meant().as_ref().map(Sample::of), |trigger| Some(Sample::of(trigger)));
         let facts = sample.as_ref().map(Sample::facts);
         let when = Condition::read(self.table, facts.as_ref(), self.notebook);
         let once_per = self.word(

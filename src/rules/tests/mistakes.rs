@@ -67,6 +67,17 @@ action = "send_mail"
 }
 
 #[test]
+fn a_wrong_detail_of_a_trigger_hides_no_other_mistake() {
+    let text = "[[rule]]\nname = \"r\"\non = \"trial.ending\"\nwhen = 'installation.has_payed'\n[[rule.then]]\n\
+                action = \"send_email\"\nto = \"{{ location.mail }}\"\nsubject = \"s\"\ntext = \"t\"";
+    insta::assert_snapshot!(told(text), @r##"
+    rules/a.toml:3:6: `trial.ending` needs to know how long before; add `before = "3d"`; for the end itself there is `trial.ended`
+    rules/a.toml:4:9: `installation` has no `has_payed`; did you mean `has_paid`?
+    rules/a.toml:7:10: `location` has no `mail`; did you mean `email`?
+    "##);
+}
+
+#[test]
 fn the_frame() {
     let told: Vec<String> = [
         "rule = 5",
