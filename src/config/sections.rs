@@ -285,7 +285,7 @@ pub struct Retention {
     #[serde(with = "value::duration")]
     #[schemars(with = "value::DurationText")]
     pub jobs: Duration,
-    /// What rules did about entity events.
+    /// What rules did about entity events, schedules and silences.
     #[serde(with = "value::duration")]
     #[schemars(with = "value::DurationText")]
     pub firings: Duration,
