@@ -7,15 +7,18 @@ use std::{
 };
 
 use bellhop::sandbox::{Connect, Pay, Place};
+use chrono::Utc;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::{
     cluster::{Cluster, Manner},
-    plan::{Act, Life, Plan, Request},
+    oracle::Released,
+    plan::{Act, Life, Plan, Release, Request},
     scene::Scene,
     troubles::Trouble,
 };
+use crate::service::stage::OPERATOR_TOKEN;
 
 /// Further tries of the marketplace's sender.
 const RETRIES: u32 = 2;
@@ -52,7 +55,16 @@ pub(crate) async fn play(scene: &Scene, plan: &Plan, cluster: Option<&Cluster>) 
         let mut played = played.lock().expect("whole");
         *played.injected.entry(trouble.name()).or_default() += hits;
     });
-    tokio::join!(join_all(requests), join_all(lives), join_all(troubles));
+    let releases = plan.releases.iter().map(async |one| {
+        sleep(one.at.saturating_sub(began.elapsed())).await;
+        release(scene, one).await;
+    });
+    tokio::join!(
+        join_all(requests),
+        join_all(lives),
+        join_all(troubles),
+        join_all(releases)
+    );
     let mut played = played.into_inner().expect("whole");
     // Much of what came waits for the marketplace, whose bad days go on for a while.
     sleep(plan.lull).await;
@@ -63,6 +75,10 @@ pub(crate) async fn play(scene: &Scene, plan: &Plan, cluster: Option<&Cluster>) 
         *hits = hits.saturating_sub(times);
     }
     scene.sandbox.clear_faults().await;
+    for day in scene.receiver.recover() {
+        let hits = played.injected.entry(Trouble::Receiver(day, 1).name()).or_default();
+        *hits = hits.saturating_sub(1);
+    }
     played.injected.retain(|_, hits| *hits > 0);
     played
 }
@@ -149,6 +165,31 @@ pub(crate) async fn visit(scene: &Scene, place: (i64, i64), consent: bool) -> bo
     false
 }
 
+/// Two people release what is held, each at a process of his own when there are two, in the same moment.
+pub(crate) async fn release(scene: &Scene, release: &Release) {
+    let first = fastrand::usize(..scene.processes.len());
+    let both = [first, first + 1].map(async |which| {
+        let operator = scene.processes[which % scene.processes.len()].operator;
+        let rule = format!("rules/{}/capped/release?limit={}", release.application, release.limit);
+        let asked_at = Utc::now();
+        let order = scene
+            .http
+            .post(format!("http://127.0.0.1:{operator}/api/v1/{rule}"))
+            .bearer_auth(OPERATOR_TOKEN);
+        let count = async {
+            let answer = order.send().await.ok()?.bytes().await.ok()?;
+            let answer: serde_json::Value = serde_json::from_slice(&answer).ok()?;
+            answer["released"].as_i64()
+        };
+        scene.oracle.released(Released {
+            asked_at,
+            application: release.application,
+            count: count.await,
+        });
+    });
+    join_all(both).await;
+}
+
 /// Returns how often it hit.
 async fn strike(scene: &Scene, trouble: &Trouble, cluster: Option<&Cluster>) -> u64 {
     let hit = match trouble {
@@ -159,6 +200,10 @@ async fn strike(scene: &Scene, trouble: &Trouble, cluster: Option<&Cluster>) -> 
         Trouble::Marketplace(fault) => {
             scene.sandbox.fail(fault.clone()).await.expect("a fault");
             return u64::from(fault.times.unwrap_or(1));
+        }
+        Trouble::Receiver(day, times) => {
+            scene.receiver.fail(*day, *times);
+            return u64::from(*times);
         }
         _ => {
             let Some(cluster) = cluster else { return 0 };
