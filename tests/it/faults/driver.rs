@@ -36,6 +36,7 @@ pub(crate) struct Played {
 
 /// Everything at its time; returns when all of it is over. Without a cluster nothing happens to the database.
 pub(crate) async fn play(scene: &Scene, plan: &Plan, cluster: Option<&Cluster>) -> Played {
+    scene.take_calls().await;
     let began = Instant::now();
     let played = Mutex::new(Played::default());
     let requests = plan.requests.iter().map(async |request| {
@@ -165,29 +166,45 @@ pub(crate) async fn visit(scene: &Scene, place: (i64, i64), consent: bool) -> bo
     false
 }
 
-/// Two people release what is held, each at a process of his own when there are two, in the same moment.
+/// As soon as some are held, two people release them, each at a process of his own when there are two, in the
+/// same moment. Who is not answered asks again a few times.
 pub(crate) async fn release(scene: &Scene, release: &Release) {
+    let held = "select count(*) from holds where application_id = $1 and state = 'held'";
+    for _ in 0..30 {
+        let held = sqlx::query_scalar::<_, i64>(held).bind(release.application);
+        let held = held.fetch_one(&scene.pool).await;
+        if held.is_ok_and(|held| held >= i64::from(release.limit.min(5))) {
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
     let first = fastrand::usize(..scene.processes.len());
     let both = [first, first + 1].map(async |which| {
-        let operator = scene.processes[which % scene.processes.len()].operator;
-        let rule = format!("rules/{}/capped/release?limit={}", release.application, release.limit);
-        let asked_at = Utc::now();
-        let order = scene
-            .http
-            .post(format!("http://127.0.0.1:{operator}/api/v1/{rule}"))
-            .bearer_auth(OPERATOR_TOKEN);
-        let count = async {
-            let answer = order.send().await.ok()?.bytes().await.ok()?;
-            let answer: serde_json::Value = serde_json::from_slice(&answer).ok()?;
-            answer["released"].as_i64()
-        };
-        scene.oracle.released(Released {
-            asked_at,
-            application: release.application,
-            count: count.await,
-        });
+        for _ in 0..5 {
+            let asked_at = Utc::now();
+            let count = ask_for(scene, which % scene.processes.len(), release).await;
+            scene.oracle.released(Released {
+                asked_at,
+                application: release.application,
+                count,
+            });
+            if count.is_some() {
+                break;
+            }
+            sleep(Duration::from_millis(400)).await;
+        }
     });
     join_all(both).await;
+}
+
+/// How many were released, when there is an answer.
+async fn ask_for(scene: &Scene, process: usize, release: &Release) -> Option<i64> {
+    let operator = scene.processes[process].operator;
+    let rule = format!("rules/{}/capped/release?limit={}", release.application, release.limit);
+    let order = scene.http.post(format!("http://127.0.0.1:{operator}/api/v1/{rule}"));
+    let answer = order.bearer_auth(OPERATOR_TOKEN).send().await.ok()?;
+    let answer: serde_json::Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
+    answer["released"].as_i64()
 }
 
 /// Returns how often it hit.

@@ -15,6 +15,8 @@ use tokio::{
     time::sleep,
 };
 
+use super::world::SECRET;
+
 /// How it treats a request on a bad day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadDay {
@@ -34,6 +36,8 @@ pub(crate) struct Heard {
     /// Names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
+    /// Whether its signature was good when it came.
+    pub(crate) is_signed: bool,
     /// Whether it kept the event, whatever it said about it.
     pub(crate) taken: bool,
 }
@@ -43,17 +47,17 @@ impl Heard {
     pub(crate) fn id(&self) -> &str {
         self.headers.get("webhook-id").map_or("", String::as_str)
     }
+}
 
-    /// Whether another implementation accepts its signature.
-    pub(crate) fn verifies(&self, secret: &str) -> bool {
-        let header = |(name, value): (&String, &String)| {
-            let name: HeaderName = name.parse().ok()?;
-            Some((name, HeaderValue::from_str(value).ok()?))
-        };
-        let headers: HeaderMap = self.headers.iter().filter_map(header).collect();
-        let other = standardwebhooks::Webhook::new(secret).expect("a secret");
-        other.verify(self.body.as_bytes(), &headers).is_ok()
-    }
+/// Whether another implementation accepts the signature, which holds for some minutes.
+fn verifies(headers: &BTreeMap<String, String>, body: &str) -> bool {
+    let header = |(name, value): (&String, &String)| {
+        let name: HeaderName = name.parse().ok()?;
+        Some((name, HeaderValue::from_str(value).ok()?))
+    };
+    let headers: HeaderMap = headers.iter().filter_map(header).collect();
+    let other = standardwebhooks::Webhook::new(SECRET).expect("a secret");
+    other.verify(body.as_bytes(), &headers).is_ok()
 }
 
 #[derive(Default)]
@@ -121,6 +125,7 @@ impl Drop for Receiver {
 async fn serve(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let mut read = Vec::new();
     while let Some((headers, body)) = request(&mut stream, &mut read).await? {
+        let is_signed = verifies(&headers, &body);
         let day = {
             let mut state = locked(state);
             let day = state.bad_days.pop_front();
@@ -128,7 +133,12 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
                 day,
                 None | Some(BadDay::Cut { after: true } | BadDay::Silence { after: true, .. })
             );
-            state.heard.push(Heard { headers, body, taken });
+            state.heard.push(Heard {
+                headers,
+                body,
+                is_signed,
+                taken,
+            });
             day
         };
         let head = match day {

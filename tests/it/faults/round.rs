@@ -158,7 +158,7 @@ pub(crate) fn case<'a>(scene: &'a Scene, plan: &Plan, memory: &'a super::scene::
 }
 
 /// A whole round of comparing for each application, and what follows from it.
-async fn compared(scene: &Scene, patience: Duration) -> Result<(), Vec<String>> {
+pub(crate) async fn compared(scene: &Scene, patience: Duration) -> Result<(), Vec<String>> {
     let began = Instant::now();
     for application in [APP, SIBLING].map(ApplicationId) {
         let asked = store::now(&scene.pool).await.expect("now");

@@ -90,12 +90,11 @@ impl Scene {
             "no process gets ready: {}",
             scene.said()
         );
-        scene.take_calls().await;
         scene
     }
 
     /// The owner of the telephony's location connects, and calls are told to the marketplace from now on.
-    async fn take_calls(&self) {
+    pub(crate) async fn take_calls(&self) {
         assert!(
             visit(self, (APP, RECEPTION), true).await,
             "nobody opens: {}",
