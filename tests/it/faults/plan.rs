@@ -1,6 +1,6 @@
 //! What happens in a round, all of it decided by a seed before anything begins.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use bellhop::{
     domain::{
@@ -13,7 +13,7 @@ use fastrand::Rng;
 use serde_json::json;
 
 use super::{
-    process::FAKE_TIME,
+    process::fake_time,
     troubles::{Trouble, troubles},
     world::{RECEPTION, SYSTEM},
 };
@@ -168,6 +168,15 @@ impl Plan {
         }
     }
 
+    /// How long is waited for the last work, when this is enough without the marketplace's real limits.
+    pub(crate) fn patience(&self, usual: Duration) -> Duration {
+        if self.limits.per_minute == REAL.per_minute {
+            usual * 2
+        } else {
+            usual
+        }
+    }
+
     /// Whether somebody may go on with a job that was taken away.
     pub(crate) fn loses_leases(&self) -> bool {
         self.faults.iter().any(|(_, trouble)| trouble.loses_leases())
@@ -183,7 +192,7 @@ impl Plan {
 /// One to three processes; sometimes one of several lives in another hour.
 fn clocks(rng: &mut Rng) -> Vec<i64> {
     let mut clocks = vec![0; rng.usize(1..=3)];
-    if clocks.len() > 1 && rng.bool() && Path::new(FAKE_TIME).exists() {
+    if clocks.len() > 1 && rng.bool() && fake_time().is_some() {
         clocks[1] = if rng.bool() { 7_200 } else { -7_200 };
     }
     clocks

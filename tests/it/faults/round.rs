@@ -48,6 +48,7 @@ pub(crate) struct Round {
 
 /// Plays the round of a plan on a database of its own.
 pub(crate) async fn run(plan: &Plan, cluster: &Cluster, patience: Duration) -> Round {
+    let patience = plan.patience(patience);
     let name = format!("round_{}", plan.seed);
     let database = cluster.database(&name).await;
     let folder = cluster.folder().join(&name);

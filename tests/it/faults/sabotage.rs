@@ -48,7 +48,13 @@ struct Quiet {
 
 impl Quiet {
     async fn set(pool: &PgPool, marketplace: Option<String>) -> Self {
-        let plan = Plan::quiet(&mut Rng::with_seed(7), QUIET, QUIET.locations);
+        Self::set_at(pool, marketplace, 0).await
+    }
+
+    /// Bellhop's clock is off by so many seconds.
+    async fn set_at(pool: &PgPool, marketplace: Option<String>, clock: i64) -> Self {
+        let mut plan = Plan::quiet(&mut Rng::with_seed(7), QUIET, QUIET.locations);
+        plan.clocks = vec![clock];
         let folder = tempfile::tempdir().expect("a folder");
         let database = pool.connect_options().to_url_lossy().to_string();
         let ground = Ground {

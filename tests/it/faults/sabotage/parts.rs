@@ -9,6 +9,7 @@ use super::{Check, Quiet, play};
 use crate::{
     faults::{
         plan::{Element, Request},
+        process::fake_time,
         receiver::Heard,
         round::compared,
         scene::Memory,
@@ -207,6 +208,23 @@ async fn the_checks_notice_a_wrong_status_until_it_is_compared(pool: PgPool) {
     assert_eq!(quiet.broken(&mut connection).await.first(), Some(&Check::Installations));
     compared(&quiet.scene, super::PATIENCE).await.expect("compared");
     assert!(!quiet.broken(&mut connection).await.contains(&Check::Installations));
+    drop(connection);
+    assert_eq!(quiet.scene.end().await, [""; 0]);
+}
+
+/// No sabotage: here the check of signatures would notice by itself.
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_process_in_another_hour_signs_with_the_hour_of_the_others(pool: PgPool) {
+    if fake_time().is_none() {
+        eprintln!("nothing is here that moves a clock");
+        return;
+    }
+    let quiet = Quiet::set_at(&pool, None, 7_200).await;
+    assert!(play(&quiet.scene, &quiet.plan, None).await.unheard.is_empty());
+    quiet.drained().await;
+    let memory = quiet.scene.memory().await;
+    let mut connection = pool.acquire().await.expect("a connection");
+    assert_eq!(quiet.against(&memory, &mut connection).await, [""; 0]);
     drop(connection);
     assert_eq!(quiet.scene.end().await, [""; 0]);
 }
