@@ -99,6 +99,8 @@ pub struct Firing {
     pub event_received_at: DateTime<Utc>,
     /// Results of the steps so far, by step id.
     pub results: Value,
+    /// When this was read, by the clock of the database.
+    pub read_at: DateTime<Utc>,
 }
 
 /// A firing by number.
@@ -107,7 +109,8 @@ pub struct Firing {
 /// When the database does not answer.
 pub async fn get(pool: &PgPool, id: FiringId) -> sqlx::Result<Option<Firing>> {
     let row = sqlx::query!(
-        "select rule, application_id, location_id, generation, event_id, event_received_at, results from firings where id = $1",
+        r#"select rule, application_id, location_id, generation, event_id, event_received_at, results, now() as "read_at!"
+           from firings where id = $1"#,
         id.0
     )
     .fetch_optional(pool)
@@ -122,6 +125,7 @@ pub async fn get(pool: &PgPool, id: FiringId) -> sqlx::Result<Option<Firing>> {
         event_id: EventId(row.event_id),
         event_received_at: row.event_received_at,
         results: row.results,
+        read_at: row.read_at,
     }))
 }
 

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use serde_json::json;
 
 use super::{
@@ -54,7 +53,7 @@ pub(super) async fn run(scene: &Scene<'_>) -> Outcome {
     let request = SignedRequest {
         url,
         id: &id,
-        timestamp: Utc::now(),
+        timestamp: scene.now,
         body: &body,
         secrets: &secrets,
     };

@@ -1,6 +1,5 @@
 //! Messages to people and to other systems.
 
-use chrono::Utc;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -59,7 +58,7 @@ pub(super) async fn webhook(scene: &Scene<'_>, url: &str, body: Option<&str>) ->
     let request = SignedRequest {
         url: &url,
         id: &id,
-        timestamp: Utc::now(),
+        timestamp: scene.now,
         body: &body,
         secrets: &secrets,
     };

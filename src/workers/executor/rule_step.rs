@@ -54,6 +54,9 @@ pub(super) struct Scene<'a> {
     /// What was sent of an entity, and when the event became durable.
     pub(super) sent: Option<Box<RawValue>>,
     pub(super) received_at: DateTime<Utc>,
+    /// Now, by the clock of the database: that of this process may be hours off, and receivers refuse signatures with
+    /// another hour in them.
+    pub(super) now: DateTime<Utc>,
     installation: Installation,
     /// Whether the connection is still the one in which the rule fired.
     same_connection: bool,
@@ -176,6 +179,7 @@ async fn scene<'a>(
             .then(|| sent(&event))
             .flatten(),
         received_at: event.received_at,
+        now: firing.read_at,
         event: view(&event),
         same_connection: installation.generation == firing.generation,
         installation,
@@ -218,7 +222,7 @@ impl Scene<'_> {
             &self.installation,
             &self.location,
             &self.served.view,
-            Utc::now(),
+            self.now,
         )
         .with_tags(&self.tags)
     }

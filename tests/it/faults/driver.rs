@@ -7,15 +7,18 @@ use std::{
 };
 
 use bellhop::sandbox::{Connect, Pay, Place};
+use chrono::Utc;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::{
     cluster::{Cluster, Manner},
-    plan::{Act, Life, Plan, Request},
+    oracle::Released,
+    plan::{Act, Life, Plan, Release, Request},
     scene::Scene,
     troubles::Trouble,
 };
+use crate::service::stage::OPERATOR_TOKEN;
 
 /// Further tries of the marketplace's sender.
 const RETRIES: u32 = 2;
@@ -33,6 +36,7 @@ pub(crate) struct Played {
 
 /// Everything at its time; returns when all of it is over. Without a cluster nothing happens to the database.
 pub(crate) async fn play(scene: &Scene, plan: &Plan, cluster: Option<&Cluster>) -> Played {
+    scene.take_calls().await;
     let began = Instant::now();
     let played = Mutex::new(Played::default());
     let requests = plan.requests.iter().map(async |request| {
@@ -52,7 +56,16 @@ pub(crate) async fn play(scene: &Scene, plan: &Plan, cluster: Option<&Cluster>) 
         let mut played = played.lock().expect("whole");
         *played.injected.entry(trouble.name()).or_default() += hits;
     });
-    tokio::join!(join_all(requests), join_all(lives), join_all(troubles));
+    let releases = plan.releases.iter().map(async |one| {
+        sleep(one.at.saturating_sub(began.elapsed())).await;
+        release(scene, one).await;
+    });
+    tokio::join!(
+        join_all(requests),
+        join_all(lives),
+        join_all(troubles),
+        join_all(releases)
+    );
     let mut played = played.into_inner().expect("whole");
     // Much of what came waits for the marketplace, whose bad days go on for a while.
     sleep(plan.lull).await;
@@ -63,6 +76,10 @@ pub(crate) async fn play(scene: &Scene, plan: &Plan, cluster: Option<&Cluster>) 
         *hits = hits.saturating_sub(times);
     }
     scene.sandbox.clear_faults().await;
+    for day in scene.receiver.recover() {
+        let hits = played.injected.entry(Trouble::Receiver(day, 1).name()).or_default();
+        *hits = hits.saturating_sub(1);
+    }
     played.injected.retain(|_, hits| *hits > 0);
     played
 }
@@ -149,6 +166,47 @@ pub(crate) async fn visit(scene: &Scene, place: (i64, i64), consent: bool) -> bo
     false
 }
 
+/// As soon as some are held, two people release them, each at a process of his own when there are two, in the
+/// same moment. Who is not answered asks again a few times.
+pub(crate) async fn release(scene: &Scene, release: &Release) {
+    let held = "select count(*) from holds where application_id = $1 and state = 'held'";
+    for _ in 0..30 {
+        let held = sqlx::query_scalar::<_, i64>(held).bind(release.application);
+        let held = held.fetch_one(&scene.pool).await;
+        if held.is_ok_and(|held| held >= i64::from(release.limit.min(5))) {
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    let first = fastrand::usize(..scene.processes.len());
+    let both = [first, first + 1].map(async |which| {
+        for _ in 0..5 {
+            let asked_at = Utc::now();
+            let count = ask_for(scene, which % scene.processes.len(), release).await;
+            scene.oracle.released(Released {
+                asked_at,
+                application: release.application,
+                count,
+            });
+            if count.is_some() {
+                break;
+            }
+            sleep(Duration::from_millis(400)).await;
+        }
+    });
+    join_all(both).await;
+}
+
+/// How many were released, when there is an answer.
+async fn ask_for(scene: &Scene, process: usize, release: &Release) -> Option<i64> {
+    let operator = scene.processes[process].operator;
+    let rule = format!("rules/{}/capped/release?limit={}", release.application, release.limit);
+    let order = scene.http.post(format!("http://127.0.0.1:{operator}/api/v1/{rule}"));
+    let answer = order.bearer_auth(OPERATOR_TOKEN).send().await.ok()?;
+    let answer: serde_json::Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
+    answer["released"].as_i64()
+}
+
 /// Returns how often it hit.
 async fn strike(scene: &Scene, trouble: &Trouble, cluster: Option<&Cluster>) -> u64 {
     let hit = match trouble {
@@ -159,6 +217,10 @@ async fn strike(scene: &Scene, trouble: &Trouble, cluster: Option<&Cluster>) -> 
         Trouble::Marketplace(fault) => {
             scene.sandbox.fail(fault.clone()).await.expect("a fault");
             return u64::from(fault.times.unwrap_or(1));
+        }
+        Trouble::Receiver(day, times) => {
+            scene.receiver.fail(*day, *times);
+            return u64::from(*times);
         }
         _ => {
             let Some(cluster) = cluster else { return 0 };

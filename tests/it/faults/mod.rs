@@ -9,11 +9,13 @@ mod driver;
 mod oracle;
 mod plan;
 mod process;
+mod receiver;
 mod round;
 mod sabotage;
 mod scene;
 mod table;
 mod troubles;
+mod world;
 
 use std::time::{Duration, Instant};
 

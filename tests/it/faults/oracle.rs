@@ -6,6 +6,7 @@ use std::{
 };
 
 use bellhop::domain::signature::sha256_of;
+use chrono::{DateTime, Utc};
 
 use super::plan::Request;
 
@@ -27,9 +28,26 @@ pub(crate) struct Fate {
     pub(crate) acknowledged: u64,
 }
 
-/// The memory of the sender.
+/// What somebody was told who is entitled to know: application, location and words. Unlike a delivery it is the same
+/// in whatever request it came.
+pub(crate) type Word = (i64, i64, String);
+
+/// Somebody asked for a release.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Released {
+    /// Before the request was sent.
+    pub(crate) asked_at: DateTime<Utc>,
+    pub(crate) application: i64,
+    /// How many it was answered; nothing when there was no answer.
+    pub(crate) count: Option<i64>,
+}
+
+/// The memory of the sender, and of those who release what is held.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
+    events: Mutex<BTreeMap<Word, bool>>,
+    calls: Mutex<BTreeMap<Word, bool>>,
+    releases: Mutex<Vec<Released>>,
     deliveries: Mutex<BTreeMap<Identity, Fate>>,
     visits: Mutex<BTreeMap<(i64, i64), Fate>>,
     refusals: Mutex<Vec<String>>,
@@ -43,11 +61,45 @@ impl Oracle {
     /// A request was sent. Noted before its answer is known.
     pub(crate) fn sent(&self, request: &Request) {
         self.each(request, |fate| fate.attempts += 1);
+        self.hear(request, false);
     }
 
     /// It was answered with 200.
     pub(crate) fn acknowledged(&self, request: &Request) {
         self.each(request, |fate| fate.acknowledged += 1);
+        self.hear(request, true);
+    }
+
+    fn hear(&self, request: &Request, acknowledged: bool) {
+        if !request.is_genuine() {
+            return;
+        }
+        let of_kind = if request.is_call() { &self.calls } else { &self.events };
+        let mut words = locked(of_kind);
+        for element in &request.elements {
+            let word = (request.application, element.location, element.text.clone());
+            *words.entry(word).or_default() |= acknowledged;
+        }
+    }
+
+    /// What was said through genuine addresses of the marketplace, and whether that was acknowledged.
+    pub(crate) fn events(&self) -> BTreeMap<Word, bool> {
+        locked(&self.events).clone()
+    }
+
+    /// The same for telephony systems.
+    pub(crate) fn calls(&self) -> BTreeMap<Word, bool> {
+        locked(&self.calls).clone()
+    }
+
+    /// Somebody asked for a release, and was answered or not.
+    pub(crate) fn released(&self, release: Released) {
+        locked(&self.releases).push(release);
+    }
+
+    /// All releases that were asked for.
+    pub(crate) fn releases(&self) -> Vec<Released> {
+        locked(&self.releases).clone()
     }
 
     /// It was answered in a way after which a sender does not come back.

@@ -1,11 +1,11 @@
 //! What happens in a round, all of it decided by a seed before anything begins.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use bellhop::{
     domain::{
         ids::{ApplicationId, LocationId, Place},
-        signature::{application_hook_key, hook_key},
+        signature::{application_hook_key, calls_key, hook_key},
     },
     sandbox::Limits,
 };
@@ -13,8 +13,9 @@ use fastrand::Rng;
 use serde_json::json;
 
 use super::{
-    process::FAKE_TIME,
+    process::fake_time,
     troubles::{Trouble, troubles},
+    world::{RECEPTION, SYSTEM},
 };
 use crate::service::stage::{APP, HOOK_SECRET, SIBLING};
 
@@ -46,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) requests: Vec<Request>,
     pub(crate) lives: Vec<Life>,
     pub(crate) faults: Vec<(Duration, Trouble)>,
+    /// When people release firings that are held, each time two at once.
+    pub(crate) releases: Vec<Release>,
     /// So long after the last request and the last blow the marketplace has bad days.
     pub(crate) lull: Duration,
     /// At the end so much time passes at once, and Bellhop dies while it does.
@@ -60,7 +63,16 @@ pub(crate) struct Spool {
     pub(crate) small: bool,
 }
 
-/// One HTTP request of the marketplace.
+/// Somebody releases what is held, and so does somebody else at another process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Release {
+    pub(crate) at: Duration,
+    pub(crate) application: i64,
+    /// At most so many each.
+    pub(crate) limit: u32,
+}
+
+/// One HTTP request of the marketplace, or of a telephony system.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) at: Duration,
@@ -126,6 +138,13 @@ impl Plan {
         };
         plan.lull = scale.length / 5;
         plan.faults = troubles(&mut rng, scale, plan.clocks.len());
+        plan.releases = (0..2 + scale.blows / 5)
+            .map(|n| Release {
+                at: moment(&mut rng, 0.5, 1.0, scale.length),
+                application: [APP, SIBLING][n % 2],
+                limit: rng.u32(1..=20),
+            })
+            .collect();
         plan.passes = (rng.u8(..3) == 0).then_some(Duration::from_secs(16 * 24 * 60 * 60));
         plan
     }
@@ -143,8 +162,18 @@ impl Plan {
             requests: requests(rng, scale, &places),
             lives: places.iter().map(|place| life(rng, scale, *place)).collect(),
             faults: Vec::new(),
+            releases: Vec::new(),
             lull: Duration::ZERO,
             passes: None,
+        }
+    }
+
+    /// How long is waited for the last work, when this is enough without the marketplace's real limits.
+    pub(crate) fn patience(&self, usual: Duration) -> Duration {
+        if self.limits.per_minute == REAL.per_minute {
+            usual * 2
+        } else {
+            usual
         }
     }
 
@@ -163,7 +192,7 @@ impl Plan {
 /// One to three processes; sometimes one of several lives in another hour.
 fn clocks(rng: &mut Rng) -> Vec<i64> {
     let mut clocks = vec![0; rng.usize(1..=3)];
-    if clocks.len() > 1 && rng.bool() && Path::new(FAKE_TIME).exists() {
+    if clocks.len() > 1 && rng.bool() && fake_time().is_some() {
         clocks[1] = if rng.bool() { 7_200 } else { -7_200 };
     }
     clocks
@@ -202,6 +231,7 @@ fn requests(rng: &mut Rng, scale: Scale, places: &[(i64, i64)]) -> Vec<Request> 
             .map(|(application, one)| Request::to_one(rng, application, one)),
     );
     requests.extend((0..scale.events / 50).map(|n| odd(rng, n, places)));
+    requests.extend((0..scale.events / 60 + 1).flat_map(|n| call(rng, n)));
     let repeated = requests.len() / 5;
     for _ in 0..repeated {
         let Some(mut again) = rng.choice(&requests).cloned() else {
@@ -257,6 +287,16 @@ impl Request {
         }
     }
 
+    /// Whether what it says comes from whom it should.
+    pub(crate) fn is_genuine(&self) -> bool {
+        !self.path.ends_with("not-the-key")
+    }
+
+    /// Whether a telephony system sends it.
+    pub(crate) fn is_call(&self) -> bool {
+        self.path.contains("/calls/")
+    }
+
     /// What is sent.
     pub(crate) fn body(&self) -> String {
         let texts: Vec<&str> = self.elements.iter().map(|element| element.text.as_str()).collect();
@@ -310,6 +350,34 @@ fn odd(rng: &mut Rng, n: usize, places: &[(i64, i64)]) -> Request {
         request.path = format!("apps/{application}/hooks/{location}/not-the-key");
     }
     request
+}
+
+/// A telephone call that is over; before that the phone may have rung, which is told at the same time as everything.
+fn call(rng: &mut Rng, n: usize) -> Vec<Request> {
+    let key = calls_key(HOOK_SECRET, ApplicationId(APP), SYSTEM);
+    let direction = rng.choice(["incoming", "outgoing", "internal"]).expect("one");
+    let mut call = json!({
+        "call_id": format!("call-{n}"), "state": "ended", "direction": direction, "from": format!("+1555{n:07}"), "to": "100",
+        "started_at": "2026-06-01T09:05:00+03:00", "duration_seconds": n, "answered": n > 0,
+    });
+    let mut texts = vec![call.to_string()];
+    if rng.bool() {
+        call["state"] = json!("ringing");
+        texts.push(call.to_string());
+    }
+    let request = |text| Request {
+        at: Duration::ZERO,
+        application: APP,
+        path: format!("apps/{APP}/calls/{key}"),
+        location: Some(RECEPTION),
+        hook_id: None,
+        elements: vec![Element {
+            location: RECEPTION,
+            text,
+        }],
+        list: false,
+    };
+    texts.into_iter().map(request).collect()
 }
 
 fn life(rng: &mut Rng, scale: Scale, place: (i64, i64)) -> Life {

@@ -21,8 +21,12 @@ use tokio::{
 use super::cluster::signal;
 use crate::ports::free_port;
 
-/// Debian's place for it; without it no clock is moved.
-pub(crate) const FAKE_TIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+/// The library that moves a clock, from `FAULTS_FAKETIME` or from Debian's place for it; without it no clock is moved.
+pub(crate) fn fake_time() -> Option<PathBuf> {
+    let debian = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    let library = PathBuf::from(std::env::var("FAULTS_FAKETIME").unwrap_or_else(|_| debian.to_owned()));
+    library.exists().then_some(library)
+}
 
 /// A process under supervision.
 pub(crate) struct Process {
@@ -146,9 +150,9 @@ fn spawn(shared: &Shared) -> Child {
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
         .args([env!("CARGO_BIN_EXE_bellhop"), "serve", "--config"])
         .arg(shared.folder.join("bellhop.toml"));
-    if shared.clock != 0 {
+    if let Some(library) = fake_time().filter(|_| shared.clock != 0) {
         command
-            .env("LD_PRELOAD", FAKE_TIME)
+            .env("LD_PRELOAD", library)
             .env("FAKETIME", format!("{:+}s", shared.clock))
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     }

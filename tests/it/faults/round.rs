@@ -36,12 +36,19 @@ pub(crate) struct Round {
     pub(crate) events: u64,
     pub(crate) spooled: u64,
     pub(crate) firings: u64,
+    /// Events that the receiver took, repetitions included, and how often it was told in all.
+    pub(crate) relayed: (u64, u64),
+    /// Firings beyond the cap, and those of them that were released.
+    pub(crate) held: (u64, u64),
+    /// Telephone calls in the marketplace's history, repetitions included.
+    pub(crate) logged: u64,
     pub(crate) calls: u64,
     pub(crate) breaches: Vec<Breach>,
 }
 
 /// Plays the round of a plan on a database of its own.
 pub(crate) async fn run(plan: &Plan, cluster: &Cluster, patience: Duration) -> Round {
+    let patience = plan.patience(patience);
     let name = format!("round_{}", plan.seed);
     let database = cluster.database(&name).await;
     let folder = cluster.folder().join(&name);
@@ -136,6 +143,9 @@ async fn settle_accounts(scene: &Scene, plan: &Plan, round: &mut Round, patience
             .or_default() += 1;
     }
     round.calls = memory.calls.len() as u64;
+    let taken = memory.relayed.iter().filter(|one| one.taken).count();
+    round.relayed = (taken as u64, memory.relayed.len() as u64);
+    round.logged = memory.truth.phone_calls.len() as u64;
 }
 
 pub(crate) fn case<'a>(scene: &'a Scene, plan: &Plan, memory: &'a super::scene::Memory) -> Case<'a> {
@@ -149,7 +159,7 @@ pub(crate) fn case<'a>(scene: &'a Scene, plan: &Plan, memory: &'a super::scene::
 }
 
 /// A whole round of comparing for each application, and what follows from it.
-async fn compared(scene: &Scene, patience: Duration) -> Result<(), Vec<String>> {
+pub(crate) async fn compared(scene: &Scene, patience: Duration) -> Result<(), Vec<String>> {
     let began = Instant::now();
     for application in [APP, SIBLING].map(ApplicationId) {
         let asked = store::now(&scene.pool).await.expect("now");
@@ -195,11 +205,14 @@ async fn count(scene: &Scene, round: &mut Round, connection: &mut PgConnection) 
             round.unacknowledged += 1;
         }
     }
-    let (events, firings): (i64, i64) =
-        sqlx::query_as("select (select count(*) from events), (select count(*) from firings)")
-            .fetch_one(connection)
-            .await
-            .expect("counts");
-    round.events = u64::try_from(events).unwrap_or(0);
-    round.firings = u64::try_from(firings).unwrap_or(0);
+    let counts: (i64, i64, i64, i64) = sqlx::query_as(
+        "select (select count(*) from events), (select count(*) from firings),
+            (select count(*) from holds), (select count(*) from holds where state = 'released')",
+    )
+    .fetch_one(connection)
+    .await
+    .expect("counts");
+    let number = |count: i64| u64::try_from(count).unwrap_or(0);
+    (round.events, round.firings) = (number(counts.0), number(counts.1));
+    round.held = (number(counts.2), number(counts.3));
 }

@@ -1,23 +1,26 @@
 //! A check that cannot fail proves nothing. Here what each one guards is broken on purpose, from outside: in the
 //! tables, in the sender's memory, or by somebody who stands between Bellhop and the others.
 
+mod damage;
+mod parts;
+mod stutter;
+
 use std::time::Duration;
 
-use bellhop::sandbox::{Origin, Payment, Sandbox};
+use bellhop::sandbox::{Origin, Payment};
 use fastrand::Rng;
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::TcpListener;
 
+use self::{damage::DAMAGE, stutter::stutter};
 use super::{
     checks::{Breach, Check, twice},
-    driver::{deliver, play},
-    plan::{Plan, REAL, Request, Scale},
+    driver::{deliver, play, release},
+    plan::{Plan, REAL, Release, Request, Scale},
     round::case,
-    scene::{Ground, Scene},
+    scene::{Ground, Memory, Scene},
 };
+use crate::service::stage::APP;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,6 +32,13 @@ const QUIET: Scale = Scale {
     bad_days: 0,
 };
 
+/// A release of the oldest that is held.
+const SOME: Release = Release {
+    at: Duration::ZERO,
+    application: APP,
+    limit: 1,
+};
+
 /// A scene in which nothing goes wrong by itself.
 struct Quiet {
     scene: Scene,
@@ -38,7 +48,13 @@ struct Quiet {
 
 impl Quiet {
     async fn set(pool: &PgPool, marketplace: Option<String>) -> Self {
-        let plan = Plan::quiet(&mut Rng::with_seed(7), QUIET, QUIET.locations);
+        Self::set_at(pool, marketplace, 0).await
+    }
+
+    /// Bellhop's clock is off by so many seconds.
+    async fn set_at(pool: &PgPool, marketplace: Option<String>, clock: i64) -> Self {
+        let mut plan = Plan::quiet(&mut Rng::with_seed(7), QUIET, QUIET.locations);
+        plan.clocks = vec![clock];
         let folder = tempfile::tempdir().expect("a folder");
         let database = pool.connect_options().to_url_lossy().to_string();
         let ground = Ground {
@@ -59,6 +75,7 @@ impl Quiet {
         let quiet = Self::set(pool, None).await;
         let played = play(&quiet.scene, &quiet.plan, None).await;
         assert!(played.unheard.is_empty() && played.unseen.is_empty(), "{played:?}");
+        release(&quiet.scene, &SOME).await;
         quiet.drained().await;
         quiet
     }
@@ -74,6 +91,12 @@ impl Quiet {
 
     async fn broken(&self, connection: &mut PgConnection) -> Vec<Check> {
         checks(&self.breaches(connection).await)
+    }
+
+    /// What is said against a changed memory.
+    async fn against(&self, memory: &Memory, connection: &mut PgConnection) -> Vec<String> {
+        let breaches = case(&self.scene, &self.plan, memory).all(connection).await;
+        breaches.iter().map(ToString::to_string).collect()
     }
 
     /// A request with one element that rules wait for.
@@ -93,108 +116,6 @@ impl Quiet {
 fn checks(breaches: &[Breach]) -> Vec<Check> {
     breaches.iter().map(|breach| breach.check).collect()
 }
-
-/// Damage that shows in the tables: what was done, and who has to notice.
-const DAMAGE: [(&str, Check); 27] = [
-    (
-        "delete from events where id = (select min(id) from events where source = 'webhook')",
-        Check::Stored,
-    ),
-    (
-        "insert into events (application_id, location_id, kind, source, verdict, resource_id, digest, headers, body)
-            select application_id, location_id, kind, source, verdict, resource_id, digest, headers, body
-            from events where source = 'webhook' limit 1",
-        Check::Stored,
-    ),
-    (
-        "update events set body = 'something else' where id = (select min(id) from events where source = 'webhook')",
-        Check::Stored,
-    ),
-    (
-        "delete from events where id = (select min(id) from events where kind = 'connect.opened')",
-        Check::Stored,
-    ),
-    (
-        "insert into events (application_id, location_id, kind, source, verdict, body)
-            values (18289, 1, 'installation.frozen', 'callback', 'received', '{}')",
-        Check::Stored,
-    ),
-    (
-        "update installations set status = case when status = 'active' then 'frozen' else 'active' end
-            where location_id = 1",
-        Check::Installations,
-    ),
-    ("delete from installations where status = 'active'", Check::Installations),
-    (
-        "insert into installations (application_id, location_id, status, generation, status_since)
-            values (18289, 77, 'active', 1, now())",
-        Check::Installations,
-    ),
-    (
-        "insert into firings (key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind)
-            select key || '-again', rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind
-            from firings where rule = 'told' limit 1",
-        Check::FiredOnce,
-    ),
-    (
-        "insert into firings (key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind)
-            select key || '-again', rule, once_per, application_id, location_id, generation + 1, event_id + 1000000,
-                event_received_at, kind from firings where rule = 'welcome' limit 1",
-        Check::FiredOnce,
-    ),
-    (
-        "alter table firings drop constraint firings_key_key;
-         insert into firings (key, rule, once_per, application_id, location_id, generation, event_id, event_received_at, kind)
-            select key, 'other', once_per, application_id, location_id, generation, event_id, event_received_at, kind
-            from firings where rule = 'told' limit 1",
-        Check::FiredOnce,
-    ),
-    ("delete from outcomes where event_id = (select min(event_id) from outcomes)", Check::Decided),
-    ("update outcomes set state = 'failed' where event_id = (select min(event_id) from outcomes)", Check::Decided),
-    ("delete from decisions where result = 'skipped'", Check::Decided),
-    ("delete from firings where id = (select min(id) from firings)", Check::Decided),
-    ("delete from finished_jobs where action = 'send_webhook'", Check::Effects),
-    (
-        "update finished_jobs set state = 'discarded' where id = (select min(id) from finished_jobs where action = 'send_webhook')",
-        Check::Effects,
-    ),
-    ("delete from ledger where kind = 'payment'", Check::Ledger),
-    (
-        "update ledger set payment_id = payment_id + 1000 where id = (select min(id) from ledger where kind = 'payment')",
-        Check::Ledger,
-    ),
-    ("update ledger set state = 'failed' where kind = 'refund'", Check::Ledger),
-    (
-        "drop index ledger_payments;
-         update ledger l set payment_id = (select max(payment_id) from ledger where kind = 'payment' and application_id = l.application_id)
-            where kind = 'payment'",
-        Check::Ledger,
-    ),
-    (
-        "insert into inbox values (1, now(), 18289, 1, 1)",
-        Check::NothingLeft,
-    ),
-    (
-        "insert into lanes (application_id, location_id, name, priority, run_at, leased_by, leased_until)
-            values (18289, 1, 'held', 1, now(), 'somebody', now() + interval '1 year')",
-        Check::NothingLeft,
-    ),
-    (
-        "insert into jobs (lane_id, application_id, location_id, action, params, max_attempts)
-            values (0, 18289, 1, 'set_discount', '{}', 1)",
-        Check::NothingLeft,
-    ),
-    (
-        "update attempts set outcome = null where job_id = (select min(job_id) from attempts)",
-        Check::NothingLeft,
-    ),
-    ("delete from attempts where job_id = (select min(job_id) from attempts)", Check::Sums),
-    (
-        "insert into installation_history (application_id, location_id, generation, from_status, to_status, source, event_id, occurred_at)
-            select application_id, location_id, generation, status, 'pending', 'status', 0, now() from installations",
-        Check::Sums,
-    ),
-];
 
 #[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
 async fn each_check_notices_damage_in_the_tables(pool: PgPool) {
@@ -272,7 +193,7 @@ async fn the_checks_notice_a_receiver_that_keeps_nothing_or_refuses(pool: PgPool
     quiet.scene.oracle.sent(&request);
     quiet.scene.oracle.acknowledged(&request);
     let mut connection = pool.acquire().await.expect("a connection").detach();
-    assert_eq!(quiet.broken(&mut connection).await, [Check::Stored]);
+    assert_eq!(quiet.broken(&mut connection).await, [Check::Stored, Check::Relayed]);
     assert!(deliver(&quiet.scene, &request, 0).await);
     quiet.drained().await;
     assert_eq!(quiet.breaches(&mut connection).await, []);
@@ -333,51 +254,4 @@ async fn the_checks_notice_somebody_who_says_everything_twice_to_the_marketplace
     }
     stutterer.abort();
     assert_eq!(quiet.scene.end().await, [""; 0]);
-}
-
-/// Hands each request on twice and answers with the first answer. One request a connection.
-async fn stutter(listener: TcpListener, marketplace: Sandbox) {
-    let to = marketplace.url().trim_start_matches("http://").to_owned();
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let to = to.clone();
-        tokio::spawn(async move {
-            let request = one_request(&mut stream).await?;
-            let answer = said(&to, &request).await?;
-            said(&to, &request).await?;
-            stream.write_all(&answer).await?;
-            stream.shutdown().await
-        });
-    }
-}
-
-/// Reads a request with its body, and asks for the end of the connection after its answer.
-async fn one_request(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
-    let mut request = Vec::new();
-    loop {
-        let mut some = [0; 4096];
-        let read = stream.read(&mut some).await?;
-        request.extend_from_slice(&some[..read]);
-        let text = String::from_utf8_lossy(&request).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length")
-                    .then(|| value.trim().parse::<usize>().unwrap_or(0))
-            });
-            if body.len() >= length.unwrap_or(0) {
-                return Ok(text.replacen("\r\n", "\r\nconnection: close\r\n", 1).into_bytes());
-            }
-        }
-        if read == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
-
-async fn said(to: &str, request: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(to).await?;
-    stream.write_all(request).await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    Ok(answer)
 }

@@ -5,116 +5,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bellhop::sandbox::{
-    Application, Brand, CallRecord, Delivery, Limits, Location, Mail, Options, Received, Sandbox, Sent, Tariff,
-    TariffOption, Truth,
-};
+use bellhop::sandbox::{CallRecord, Limits, Mail, Received, Sandbox, Sent, Truth};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::time::sleep;
 
-use super::{door::Door, oracle::Oracle, plan::Plan, process::Process};
-use crate::service::stage::{APP, HOOK_SECRET, OPERATOR_TOKEN, SIBLING, TOKEN};
-
-/// The marketplace's trial, in days.
-pub(crate) const TRIAL: u32 = 14;
-
-/// Every kind of work: calls that may be repeated, calls that move money, messages, steps that need each other's
-/// results, a condition.
-pub(crate) const RULES: &str = r#"
-[[rule]]
-name = "welcome"
-on = "installation.activated"
-once_per = "location"
-[[rule.then]]
-action = "set_discount"
-percent = 20
-
-[[rule]]
-name = "contract"
-on = "installation.activated"
-[[rule.then]]
-action = "report_payment"
-amount = 29.90
-currency = "EUR"
-days = 1
-
-[[rule]]
-name = "mistake"
-on = "installation.activated"
-[[rule.then]]
-id = "wrong"
-action = "report_payment"
-amount = 19.90
-currency = "EUR"
-days = 1
-[[rule.then]]
-action = "refund_payment"
-payment = "{{ wrong.payment_id }}"
-
-[[rule]]
-name = "goodbye"
-on = "installation.uninstalled"
-[[rule.then]]
-action = "send_webhook"
-url = "{sandbox}/inbox/goodbye"
-secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-[[rule]]
-name = "paid"
-on = "payment.received"
-[[rule.then]]
-action = "send_webhook"
-url = "{sandbox}/inbox/paid"
-secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-[[rule]]
-name = "told"
-on = "record.created"
-[[rule.then]]
-action = "send_webhook"
-url = "{sandbox}/inbox/told"
-secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-body = "{{ event.resource_id }}"
-
-[[rule]]
-name = "came"
-on = "record.updated"
-when = 'event.data.attendance == 1'
-[[rule.then]]
-action = "send_webhook"
-url = "{sandbox}/inbox/came"
-secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-body = "{{ event.resource_id }}"
-
-[[rule]]
-name = "offer"
-on = "record.deleted"
-[[rule.then]]
-id = "link"
-action = "create_payment_link"
-discount = 10
-[[rule.then]]
-action = "send_webhook"
-url = "{sandbox}/inbox/offer"
-secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-body = "{{ link.url }}"
-
-[[rule]]
-name = "letter"
-on = "client.created"
-[[rule.then]]
-action = "send_email"
-to = "client@example.com"
-subject = "Hello {{ event.resource_id }}"
-text = "Hello."
-"#;
-
-/// The kinds of entity events that rules wait for, and how many rules each.
-pub(crate) const WAITED_FOR: [&str; 4] = ["record.created", "record.updated", "record.deleted", "client.created"];
+use super::{
+    door::Door,
+    driver::visit,
+    oracle::Oracle,
+    plan::Plan,
+    process::Process,
+    receiver::{Heard, Receiver},
+    world::{RECEPTION, configuration, marketplace, rules},
+};
+use crate::service::stage::APP;
 
 /// What the round plays in.
 pub(crate) struct Scene {
     pub(crate) sandbox: Sandbox,
+    /// Whom everything is relayed to.
+    pub(crate) receiver: Receiver,
     pub(crate) processes: Vec<Process>,
     pub(crate) http: reqwest::Client,
     pub(crate) pool: PgPool,
@@ -138,13 +48,8 @@ impl Scene {
     /// Sets the scene of a plan; returns when every process is ready.
     pub(crate) async fn set(plan: &Plan, ground: Ground<'_>) -> Self {
         let mut door = Door::new().await;
-        let sandbox = marketplace(door.port).await;
-        for life in &plan.lives {
-            sandbox
-                .put_location(Location::new(life.place.1))
-                .await
-                .expect("a location");
-        }
+        let sandbox = marketplace(door.port, plan).await;
+        let receiver = Receiver::open().await;
         let configuration = configuration(plan, &ground, &sandbox, door.port);
         let processes: Vec<Process> = plan
             .clocks
@@ -153,7 +58,7 @@ impl Scene {
             .map(|(n, clock)| {
                 let folder = ground.folder.join(format!("bellhop-{n}"));
                 std::fs::create_dir_all(&folder).expect("a folder");
-                std::fs::write(folder.join("rules.toml"), RULES.replace("{sandbox}", &sandbox.url())).expect("written");
+                std::fs::write(folder.join("rules.toml"), rules(&sandbox.url(), &receiver.url())).expect("written");
                 Process::start(&folder, &configuration, *clock)
             })
             .collect();
@@ -170,6 +75,7 @@ impl Scene {
             .expect("an address");
         let scene = Self {
             sandbox,
+            receiver,
             processes,
             http,
             pool,
@@ -185,6 +91,30 @@ impl Scene {
             scene.said()
         );
         scene
+    }
+
+    /// The owner of the telephony's location connects, and calls are told to the marketplace from now on.
+    pub(crate) async fn take_calls(&self) {
+        assert!(
+            visit(self, (APP, RECEPTION), true).await,
+            "nobody opens: {}",
+            self.said()
+        );
+        let began = Instant::now();
+        let active = "select exists (select from installations where location_id = $1 and status = 'active')";
+        while !sqlx::query_scalar::<_, bool>(active)
+            .bind(RECEPTION)
+            .fetch_one(&self.pool)
+            .await
+            .expect("an answer")
+        {
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "not activated: {}",
+                self.said()
+            );
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// A public address.
@@ -247,6 +177,7 @@ impl Scene {
             sent: self.sandbox.deliveries().await,
             inbox: self.sandbox.inbox().await,
             mails: self.sandbox.mails().await,
+            relayed: self.receiver.heard(),
         }
     }
 
@@ -293,7 +224,7 @@ pub(crate) fn spooled(folder: &Path) -> Vec<String> {
     found
 }
 
-/// Everything the sandbox noted.
+/// Everything the sandbox noted, and the receiver of relayed events.
 #[derive(Clone)]
 pub(crate) struct Memory {
     pub(crate) truth: Truth,
@@ -301,94 +232,5 @@ pub(crate) struct Memory {
     pub(crate) sent: Vec<Sent>,
     pub(crate) inbox: Vec<Received>,
     pub(crate) mails: Vec<Mail>,
-}
-
-async fn marketplace(door: u16) -> Sandbox {
-    let mut options = Options::new(TOKEN, Brand::Altegio);
-    options.delivery = Delivery::immediate();
-    options.mailbox = Some(([127, 0, 0, 1], 0).into());
-    for id in [APP, SIBLING] {
-        options.applications.push(Application {
-            id,
-            trial_days: TRIAL,
-            callback_url: format!("http://127.0.0.1:{door}/apps/{id}/callback"),
-            redirect_url: format!("http://127.0.0.1:{door}/apps/{id}/connect"),
-            tariffs: vec![Tariff {
-                id: 89,
-                title: "1 month".to_owned(),
-                options: vec![TariffOption {
-                    id: 123,
-                    ..TariffOption::default()
-                }],
-            }],
-            ..Application::default()
-        });
-    }
-    Sandbox::start(options).await.expect("a sandbox")
-}
-
-/// `{public}` and `{operator}` are filled in by each process.
-fn configuration(plan: &Plan, ground: &Ground<'_>, sandbox: &Sandbox, door: u16) -> String {
-    let smtp = sandbox.smtp_addr().expect("a mailbox").port();
-    let url = ground.marketplace.clone().unwrap_or_else(|| sandbox.url());
-    let Limits {
-        per_second, per_minute, ..
-    } = plan.limits;
-    let application = |id: i64| {
-        format!(
-            "[[application]]\nid = {id}\naccount = \"main\"\nname = \"Example\"\ntrial_days = {TRIAL}\nrules = [\"rules.toml\"]\n"
-        )
-    };
-    format!(
-        r#"
-[server]
-listen = "127.0.0.1:{{public}}"
-public_url = "http://127.0.0.1:{door}"
-threads = 1
-ack_deadline = "2s"
-body_limit = 24576
-shutdown_grace = "8s"
-[operator]
-listen = "127.0.0.1:{{operator}}"
-token = "{OPERATOR_TOKEN}"
-[database]
-url = "{database}"
-connections = 8
-[security]
-hook_secret = "{HOOK_SECRET}"
-[intake]
-duplicate_window = "80d"
-unsigned_connects_per_minute = 10000
-[reconcile]
-interval = "15s"
-share = 0.8
-[jobs]
-poll = "50ms"
-backoff = "50ms"
-backoff_limit = "1s"
-lease = "3s"
-max_attempts = 1000
-[smtp]
-host = "127.0.0.1"
-port = {smtp}
-from = "Example <hello@example.com>"
-tls = "none"
-[[account]]
-name = "main"
-partner_token = "{TOKEN}"
-partner_base = "{url}/marketplace"
-api_base = "{url}/api/v1"
-request_timeout = "1s"
-requests_per_second = {per_second}
-requests_per_minute = {per_minute}
-[spool]
-dir = "{spool}"
-limit = "{limit}"
-{}{}"#,
-        application(APP),
-        application(SIBLING),
-        spool = if plan.spool.shared { "../spool" } else { "spool" },
-        limit = if plan.spool.small { "384KiB" } else { "64MiB" },
-        database = ground.database,
-    )
+    pub(crate) relayed: Vec<Heard>,
 }

@@ -35,6 +35,11 @@ impl Table {
         sum.events += round.events;
         sum.spooled += round.spooled;
         sum.firings += round.firings;
+        sum.relayed.0 += round.relayed.0;
+        sum.relayed.1 += round.relayed.1;
+        sum.held.0 += round.held.0;
+        sum.held.1 += round.held.1;
+        sum.logged += round.logged;
         sum.calls += round.calls;
         sum.breaches.extend(round.breaches);
     }
@@ -62,6 +67,11 @@ impl fmt::Display for Table {
             ("events stored", sum.events),
             ("of these by way of a spool", sum.spooled),
             ("rules fired", sum.firings),
+            ("tries to relay an event", sum.relayed.1),
+            ("of these taken by the receiver", sum.relayed.0),
+            ("firings held beyond a cap", sum.held.0),
+            ("of these released", sum.held.1),
+            ("telephone calls in the history", sum.logged),
             ("calls of the marketplace", sum.calls),
         ] {
             writeln!(f, "{name:<52} {count:>8}")?;

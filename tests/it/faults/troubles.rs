@@ -8,6 +8,7 @@ use fastrand::Rng;
 use super::{
     cluster::Manner,
     plan::{Scale, moment},
+    receiver::BadDay,
 };
 
 /// Something goes wrong. The number chooses a process.
@@ -32,6 +33,8 @@ pub(crate) enum Trouble {
     CrashBackend,
     CutConnections,
     Marketplace(Fault),
+    /// The receiver of relayed events treats so many requests like this.
+    Receiver(BadDay, u32),
 }
 
 impl Trouble {
@@ -64,6 +67,14 @@ impl Trouble {
                 };
                 format!("marketplace: {word}{detail}")
             }
+            Self::Receiver(day, _) => match day {
+                BadDay::Status(status) => format!("receiver: {status}"),
+                BadDay::Busy => "receiver: 429, with Retry-After".into(),
+                BadDay::Cut { after: false } => "receiver: drop connection".into(),
+                BadDay::Cut { after: true } => "receiver: drop connection after the effect".into(),
+                BadDay::Silence { after: false, .. } => "receiver: silence".into(),
+                BadDay::Silence { after: true, .. } => "receiver: silence after the effect".into(),
+            },
         }
     }
 
@@ -83,7 +94,8 @@ impl Trouble {
             | Self::Terminate(_)
             | Self::CrashBackend
             | Self::CutConnections
-            | Self::Marketplace(_) => false,
+            | Self::Marketplace(_)
+            | Self::Receiver(..) => false,
         }
     }
 }
@@ -124,13 +136,34 @@ pub(super) fn troubles(rng: &mut Rng, scale: Scale, processes: usize) -> Vec<(Du
         let trouble = Trouble::Marketplace(bad_day(rng));
         faults.push((moment(rng, 0.0, 0.9, scale.length), trouble));
     }
+    for _ in 0..scale.bad_days / 2 {
+        let trouble = Trouble::Receiver(receivers_bad_day(rng, scale), rng.u32(1..=6));
+        faults.push((moment(rng, 0.0, 0.9, scale.length), trouble));
+    }
     faults.sort_by_key(|(at, _)| *at);
     faults
+}
+
+/// In a long round it may be silent for longer than Bellhop waits; elsewhere it goes away before that.
+fn receivers_bad_day(rng: &mut Rng, scale: Scale) -> BadDay {
+    let after = rng.bool();
+    let patience = if scale.length > Duration::from_secs(10) { 17 } else { 1 };
+    match rng.u8(..7) {
+        0 | 1 => BadDay::Status(503),
+        2 => BadDay::Status(404),
+        3 => BadDay::Busy,
+        4 | 5 => BadDay::Cut { after },
+        _ => BadDay::Silence {
+            after,
+            time: Duration::from_secs(rng.u64(1..=patience)),
+        },
+    }
 }
 
 fn bad_day(rng: &mut Rng) -> Fault {
     let calls = [
         "*",
+        "voip",
         "status",
         "activate",
         "salons",

@@ -18,7 +18,7 @@ async fn webhooks(connection: &mut PgConnection, oracle: &Oracle) -> Vec<String>
     type Row = (i64, i64, Option<String>, Vec<u8>, i64);
     let rows: Vec<Row> = sqlx::query_as(
         "select application_id, coalesce(location_id, 0), headers ->> 'x-hook-id', sha256(body), count(*)
-         from events where source = 'webhook' group by 1, 2, 3, 4",
+         from events where source in ('webhook', 'telephony') group by 1, 2, 3, 4",
     )
     .fetch_all(connection)
     .await

@@ -1,12 +1,16 @@
 //! What has to be true after a round. Each check is a comparison of things that Bellhop did not make from each other:
 //! the sender's memory, the marketplace's, and the tables.
 
+mod capping;
 mod deliveries;
 mod installations;
 mod marketplace;
 mod money;
+mod relaying;
 mod rules;
 mod tables;
+mod telephony;
+mod waiting;
 
 pub(crate) use marketplace::twice;
 use std::{collections::BTreeSet, fmt, path::Path};
@@ -16,7 +20,8 @@ use sqlx::PgConnection;
 
 use super::{
     oracle::Oracle,
-    scene::{Memory, TRIAL, spooled},
+    scene::{Memory, spooled},
+    world::TRIAL,
 };
 
 /// A promise.
@@ -27,6 +32,10 @@ pub(crate) enum Check {
     FiredOnce,
     Decided,
     Effects,
+    Relayed,
+    Waited,
+    Capped,
+    Calls,
     Ledger,
     Budget,
     NothingLeft,
@@ -34,12 +43,16 @@ pub(crate) enum Check {
 }
 
 impl Check {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Stored,
         Self::Installations,
         Self::FiredOnce,
         Self::Decided,
         Self::Effects,
+        Self::Relayed,
+        Self::Waited,
+        Self::Capped,
+        Self::Calls,
         Self::Ledger,
         Self::Budget,
         Self::NothingLeft,
@@ -55,6 +68,10 @@ impl fmt::Display for Check {
             Self::FiredOnce => "a rule fires once for an occurrence",
             Self::Decided => "every event is judged, every decision written",
             Self::Effects => "what is called done was done, nothing else was",
+            Self::Relayed => "every event is relayed, signed and in order",
+            Self::Waited => "steps that wait run once, and not too early",
+            Self::Capped => "a cap holds; what is released is done once",
+            Self::Calls => "telephone calls stand in the history",
             Self::Ledger => "no second activation, payment or refund",
             Self::Budget => "the marketplace's limits hold",
             Self::NothingLeft => "nothing is stuck, leased or waiting",
@@ -114,6 +131,10 @@ impl Case<'_> {
                 Check::FiredOnce => rules::fired_once(connection).await,
                 Check::Decided => rules::decided(connection).await,
                 Check::Effects => rules::effects(connection, self.memory).await,
+                Check::Relayed => relaying::all(connection, self.oracle, &self.memory.relayed).await,
+                Check::Waited => waiting::all(connection, self.oracle, &self.memory.inbox).await,
+                Check::Capped => capping::all(connection, self.oracle, &self.memory.inbox).await,
+                Check::Calls => telephony::all(connection, self.oracle, &self.memory.truth).await,
                 Check::Ledger => {
                     let mut twice = marketplace::twice(self.memory, self.leases_lost);
                     twice.extend(money::books(connection, &self.memory.truth).await);

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::PgConnection;
 
 use super::complaints;
-use crate::faults::scene::{Memory, WAITED_FOR};
+use crate::faults::{scene::Memory, world::WAITED_FOR};
 
 /// Told from the events and not from the keys, which are Bellhop's own idea of what is the same.
 pub(super) async fn fired_once(connection: &mut PgConnection) -> Vec<String> {
@@ -45,7 +45,7 @@ pub(super) async fn decided(connection: &mut PgConnection) -> Vec<String> {
          select format('event %s ended %s times', event_id, count(*)) from outcomes group by event_id having count(*) > 1
          union all
          select format('%s decisions fired, and there are %s firings', d.count, f.count)
-         from (select count(firing_id) from decisions where result = 'fired') d, (select count(*) from firings) f
+         from (select count(firing_id) from decisions where result in ('fired', 'held', 'shadow')) d, (select count(*) from firings) f
          where d.count <> f.count
          union all
          select format('firing %s belongs to %s decisions', f.id, count(d.firing_id)) from firings f
@@ -58,15 +58,23 @@ pub(super) async fn decided(connection: &mut PgConnection) -> Vec<String> {
          union all
          select format('%s/%s became active, and nobody was welcomed', h.application_id, h.location_id)
          from installation_history h where h.to_status = 'active' and h.from_status <> 'frozen' and not exists (select from firings f
-            where f.rule = 'welcome' and f.application_id = h.application_id and f.location_id = h.location_id)",
+            where f.rule = 'welcome' and f.application_id = h.application_id and f.location_id = h.location_id)
+         union all
+         select format('event %s (%s) was not looked at by the rule that relays everything', e.id, e.kind)
+         from events e join outcomes o on o.event_id = e.id and o.received_at = e.received_at and o.note is null
+         where (e.fact is null or e.kind like 'installation.%' or e.kind in ('payment.received', 'payment.refunded'))
+            and not exists (select from decisions d where d.event_id = e.id and d.rule = 'relay'
+                and (d.result = 'fired' or d.reason like 'fired before%'))",
     )
     .await;
     let silent: Vec<String> = sqlx::query_scalar(
-        "select format('event %s (%s) has %s decisions', e.id, e.kind, count(d.rule)) from events e
-         left join decisions d on d.event_id = e.id where e.verdict = 'received' and e.kind = any($1)
-         group by e.id, e.kind having count(d.rule) <> 1",
+        "select format('event %s (%s) has %s decisions', e.id, e.kind, count(d.rule))
+         from events e join unnest($1::text[], $2::bigint[]) as w(kind, rules) using (kind)
+         left join decisions d on d.event_id = e.id where e.verdict = 'received'
+         group by e.id, e.kind, w.rules having count(d.rule) <> w.rules",
     )
-    .bind(WAITED_FOR.map(str::to_owned).to_vec())
+    .bind(WAITED_FOR.map(|(kind, _)| kind.to_owned()).to_vec())
+    .bind(WAITED_FOR.map(|(_, rules)| rules).to_vec())
     .fetch_all(connection)
     .await
     .expect("decisions");
@@ -90,8 +98,18 @@ pub(super) async fn effects(connection: &mut PgConnection, memory: &Memory) -> V
     let mut found = complaints(
         connection,
         "select format('firing %s of %s has %s steps', f.id, f.rule, count(j.id)) from firings f
-         left join finished_jobs j on j.firing_id = f.id group by f.id, f.rule
-         having count(j.id) <> case when f.rule in ('offer', 'mistake') then 2 else 1 end",
+         left join finished_jobs j on j.firing_id = f.id left join holds h on h.firing_id = f.id
+         group by f.id, f.rule, f.mode, h.state
+         having count(j.id) <> case when f.mode = 'shadow' or h.state in ('held', 'dropped') then 0
+            when f.rule in ('offer', 'mistake', 'letter', 'later') then 2 else 1 end
+         union all
+         select format('%s/%s was marked, and has no mark', j.application_id, j.location_id) from finished_jobs j
+         where j.action = 'set_tag' and j.state = 'completed' and not exists (select from tags t
+            where t.application_id = j.application_id and t.location_id = j.location_id and t.tag = 'wrote')
+         union all
+         select format('%s/%s has a mark that nobody set', t.application_id, t.location_id) from tags t
+         where not exists (select from finished_jobs j where j.action = 'set_tag' and j.state = 'completed'
+            and j.application_id = t.application_id and j.location_id = t.location_id)",
     )
     .await;
     let finished = finished(connection).await;
