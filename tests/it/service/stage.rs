@@ -247,10 +247,11 @@ impl Stage {
         .expect("decisions")
     }
 
-    /// Waits until every event is judged and every job that is due is done, on both sides.
+    /// Waits until every event is judged and every job that is due is done, on both sides. There may be much to do, but
+    /// it has to become less or more all the time.
     pub(crate) async fn settled(&self) {
-        let began = Instant::now();
-        let mut quiet = 0;
+        let mut moved = Instant::now();
+        let (mut quiet, mut before) = (0, 0);
         while quiet < 2 {
             self.sandbox.settle().await.expect("the sandbox settles");
             let busy: i64 = sqlx::query_scalar(
@@ -265,7 +266,10 @@ impl Stage {
             .await
             .expect("a count");
             quiet = if busy == 0 { quiet + 1 } else { 0 };
-            assert!(began.elapsed() < PATIENCE, "not settled: {:?}", self.stuck().await);
+            if busy != before {
+                (moved, before) = (Instant::now(), busy);
+            }
+            assert!(moved.elapsed() < PATIENCE, "not settled: {:?}", self.stuck().await);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
