@@ -93,9 +93,9 @@ struct Finished {
     error: String,
 }
 
-/// Idempotent work: at least once when it is called done, and never out of nothing.
-pub(super) async fn effects(connection: &mut PgConnection, memory: &Memory) -> Vec<String> {
-    let mut found = complaints(
+/// As many steps as the rule has, none of a rule that is watched or held; and the marks that steps set.
+async fn steps_and_marks(connection: &mut PgConnection) -> Vec<String> {
+    complaints(
         connection,
         "select format('firing %s of %s has %s steps', f.id, f.rule, count(j.id)) from firings f
          left join finished_jobs j on j.firing_id = f.id left join holds h on h.firing_id = f.id
@@ -111,7 +111,12 @@ pub(super) async fn effects(connection: &mut PgConnection, memory: &Memory) -> V
          where not exists (select from finished_jobs j where j.action = 'set_tag' and j.state = 'completed'
             and j.application_id = t.application_id and j.location_id = t.location_id)",
     )
-    .await;
+    .await
+}
+
+/// Idempotent work: at least once when it is called done, and never out of nothing.
+pub(super) async fn effects(connection: &mut PgConnection, memory: &Memory) -> Vec<String> {
+    let mut found = steps_and_marks(connection).await;
     let finished = finished(connection).await;
     let mut heard: BTreeMap<&str, i32> = BTreeMap::new();
     let mut heard_well: BTreeSet<&str> = BTreeSet::new();
