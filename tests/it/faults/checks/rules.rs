@@ -93,7 +93,7 @@ struct Finished {
     error: String,
 }
 
-/// Every firing has its steps, and every mark somebody who set it.
+/// As many steps as the rule has, none of a rule that is watched or held; and the marks that steps set.
 async fn steps_and_marks(connection: &mut PgConnection) -> Vec<String> {
     complaints(
         connection,
