@@ -116,7 +116,10 @@ impl Installation {
             Fact::Pending { since } => self.pending(*since, occurred_at),
             Fact::Activated { periods } | Fact::Unfrozen { periods } => self.active(*periods, occurred_at),
             Fact::Frozen => self.frozen(occurred_at),
-            Fact::Uninstalled => self.uninstalled(occurred_at),
+            Fact::Uninstalled {
+                generation: Some(ended),
+            } if *ended != self.generation => (self.clone(), Change::Nothing("that connection was over already")),
+            Fact::Uninstalled { .. } => self.uninstalled(occurred_at),
             Fact::PaymentReceived { periods, .. }
             | Fact::PaymentRefunded { periods, .. }
             | Fact::PeriodChanged { periods } => {
@@ -284,14 +287,14 @@ impl Installation {
         let mut facts = Vec::new();
         match (self.status, seen.status) {
             (Status::Active | Status::Frozen, Status::Pending) => {
-                facts.push(Fact::Uninstalled);
+                facts.push(self.ended());
                 facts.push(Fact::Pending { since: seen.created_at });
             }
             (Status::Uninstalled, Status::Pending) => facts.push(Fact::Pending { since: seen.created_at }),
             (Status::Frozen, Status::Active) => facts.push(Fact::Unfrozen { periods }),
             (Status::Pending | Status::Uninstalled, Status::Active) => facts.push(Fact::Activated { periods }),
             (Status::Pending | Status::Active | Status::Uninstalled, Status::Frozen) => facts.push(Fact::Frozen),
-            (Status::Pending | Status::Active | Status::Frozen, Status::Uninstalled) => facts.push(Fact::Uninstalled),
+            (Status::Pending | Status::Active | Status::Frozen, Status::Uninstalled) => facts.push(self.ended()),
             (Status::Pending, Status::Pending)
             | (Status::Active, Status::Active)
             | (Status::Frozen, Status::Frozen)
@@ -312,6 +315,12 @@ impl Installation {
         facts
     }
 
+    fn ended(&self) -> Fact {
+        Fact::Uninstalled {
+            generation: Some(self.generation),
+        }
+    }
+
     /// The same for a place that was disconnected and connected again unseen: what ended, and what began.
     pub fn differences_after_reinstall(&self, seen: &Observation, known: &[Payment]) -> Vec<Fact> {
         let gone = Self {
@@ -319,7 +328,7 @@ impl Installation {
             periods: Periods::default(),
             ..self.clone()
         };
-        let mut facts = vec![Fact::Uninstalled];
+        let mut facts = vec![self.ended()];
         facts.extend(gone.differences(seen, known, None));
         facts
     }
@@ -352,7 +361,7 @@ impl Fact {
             Self::Activated { .. } => Kind::InstallationActivated,
             Self::Frozen => Kind::InstallationFrozen,
             Self::Unfrozen { .. } => Kind::InstallationUnfrozen,
-            Self::Uninstalled => Kind::InstallationUninstalled,
+            Self::Uninstalled { .. } => Kind::InstallationUninstalled,
             Self::PaymentReported { .. } | Self::PaymentReceived { .. } => Kind::PaymentReceived,
             Self::PaymentRefunded { .. } => Kind::PaymentRefunded,
             Self::PeriodChanged { .. } => Kind::PeriodChanged,

@@ -170,7 +170,7 @@ impl Fact {
             | Self::Activated { .. }
             | Self::Frozen
             | Self::Unfrozen { .. }
-            | Self::Uninstalled
+            | Self::Uninstalled { .. }
             | Self::PaymentReported { .. }
             | Self::PaymentReceived { .. }
             | Self::PaymentRefunded { .. }

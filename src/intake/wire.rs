@@ -190,7 +190,7 @@ fn lifecycle(door: &Door<'_>, envelope: &Envelope<'_>, event: &str) -> Reading {
         }
         None if location_id.is_none() => Err((State::Quarantined, "salon_id is no location number")),
         None => match kind {
-            Kind::InstallationUninstalled => Ok(Some(Fact::Uninstalled)),
+            Kind::InstallationUninstalled => Ok(Some(Fact::Uninstalled { generation: None })),
             Kind::InstallationFrozen => Ok(Some(Fact::Frozen)),
             Kind::PaymentReceived => payment(door, envelope),
             _ => Err((State::Quarantined, "unknown lifecycle event")),

@@ -35,7 +35,12 @@ pub enum Fact {
         periods: Periods,
     },
     /// Not installed any more.
-    Uninstalled,
+    Uninstalled {
+        /// Which connection it is that ended, when a look at the status found it; a callback does not say. Two looks
+        /// may find the same end before either is judged, and the second must not end what was connected since.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        generation: Option<i32>,
+    },
     /// A callback says that the owner paid through the platform. Not believed before the status
     /// says it too: the signature covers neither period nor payment number (contract 7.2).
     PaymentReported {

@@ -42,7 +42,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         Just(Fact::Activated { periods: periods() }),
         Just(Fact::Frozen),
         Just(Fact::Unfrozen { periods: periods() }),
-        Just(Fact::Uninstalled),
+        Just(Fact::Uninstalled { generation: None }),
         Just(Fact::PaymentReported {
             payment: payment.clone()
         }),
@@ -145,7 +145,7 @@ proptest! {
                 Status::Pending => Fact::Pending { since: None },
                 Status::Active => Fact::Unfrozen { periods: periods() },
                 Status::Frozen => Fact::Frozen,
-                Status::Uninstalled => Fact::Uninstalled,
+                Status::Uninstalled => Fact::Uninstalled { generation: None },
             };
             state.apply(&fact, at(*when)).0
         });
@@ -174,9 +174,9 @@ proptest! {
 fn an_uninstall_of_an_older_generation_does_not_touch_the_new_one() {
     let first = new().apply(&Fact::Pending { since: None }, at(1)).0;
     let active = first.apply(&Fact::Activated { periods: periods() }, at(2)).0;
-    let gone = active.apply(&Fact::Uninstalled, at(3)).0;
+    let gone = active.apply(&Fact::Uninstalled { generation: None }, at(3)).0;
     let again = gone.apply(&Fact::Pending { since: None }, at(5)).0;
-    let (after, change) = again.apply(&Fact::Uninstalled, at(4));
+    let (after, change) = again.apply(&Fact::Uninstalled { generation: None }, at(4));
     assert_eq!((after.status, after.generation), (Status::Pending, 2));
     assert!(matches!(change, Change::Nothing(_)));
 }
@@ -241,7 +241,7 @@ fn a_paid_period_ends_only_where_something_was_paid_and_a_silence_only_where_it_
     };
     assert_eq!(active.apply(&silent(1), at(9)).1, Change::Happened);
     let frozen = active.apply(&Fact::Frozen, at(5)).0;
-    let gone = active.apply(&Fact::Uninstalled, at(5)).0;
+    let gone = active.apply(&Fact::Uninstalled { generation: None }, at(5)).0;
     for (there, generation) in [(&active, 2), (&frozen, 1), (&gone, 1)] {
         assert!(matches!(there.apply(&silent(generation), at(9)).1, Change::Nothing(_)));
     }
@@ -256,11 +256,39 @@ fn an_activation_expires_also_after_the_connection_was_cleaned_up_but_not_when_i
     };
     let said = |there: &Installation| there.apply(&expired, at(9)).1;
     assert_eq!(said(&pending), Change::Happened);
-    let gone = pending.apply(&Fact::Uninstalled, at(5)).0;
+    let gone = pending.apply(&Fact::Uninstalled { generation: None }, at(5)).0;
     assert_eq!(said(&gone), Change::Happened);
     let again = gone.apply(&Fact::Pending { since: None }, at(6)).0;
     let active = pending.apply(&Fact::Activated { periods: periods() }, at(5)).0;
     for there in [again, active] {
         assert!(matches!(said(&there), Change::Nothing(_)), "{there:?}");
     }
+}
+
+/// Two looks found that an unseen reinstall had ended the first connection, and both say so.
+#[test]
+fn an_end_that_was_found_twice_ends_one_connection() {
+    let first = new()
+        .apply(
+            &Fact::Activated {
+                periods: Periods::default(),
+            },
+            at(1),
+        )
+        .0;
+    let end = Fact::Uninstalled {
+        generation: Some(first.generation),
+    };
+    let second = first
+        .apply(&end, at(2))
+        .0
+        .apply(&Fact::Pending { since: None }, at(2))
+        .0;
+    assert_eq!(
+        (second.generation, second.status),
+        (first.generation + 1, Status::Pending)
+    );
+    let (after, change) = second.apply(&end, at(3));
+    assert_eq!((after.generation, after.status), (second.generation, Status::Pending));
+    assert!(matches!(change, Change::Nothing(_)));
 }

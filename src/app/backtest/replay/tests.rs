@@ -60,7 +60,13 @@ fn moved(id: i64, day: u32, location: i64, until: u32) -> Waiting {
 }
 
 fn uninstalled(id: i64, day: u32, location: i64) -> Waiting {
-    event(id, day, location, Fact::Uninstalled, Kind::InstallationUninstalled)
+    event(
+        id,
+        day,
+        location,
+        Fact::Uninstalled { generation: None },
+        Kind::InstallationUninstalled,
+    )
 }
 
 /// What a rule with this head would have done from day 1 to day 40, as `day location`, and why not.
