@@ -247,11 +247,11 @@ impl Stage {
         .expect("decisions")
     }
 
-    /// Waits until every event is judged and every job that is due is done, on both sides. There may be much to do, but
-    /// it has to become less or more all the time.
+    /// Waits until every event is judged and every job that is due is done, on both sides. Where there is much to do it
+    /// may take longer.
     pub(crate) async fn settled(&self) {
-        let mut moved = Instant::now();
-        let (mut quiet, mut before) = (0, 0);
+        let began = Instant::now();
+        let (mut quiet, mut most) = (0, 0);
         while quiet < 2 {
             self.sandbox.settle().await.expect("the sandbox settles");
             let busy: i64 = sqlx::query_scalar(
@@ -266,10 +266,9 @@ impl Stage {
             .await
             .expect("a count");
             quiet = if busy == 0 { quiet + 1 } else { 0 };
-            if busy != before {
-                (moved, before) = (Instant::now(), busy);
-            }
-            assert!(moved.elapsed() < PATIENCE, "not settled: {:?}", self.stuck().await);
+            most = busy.max(most);
+            let allowed = PATIENCE + Duration::from_millis(200) * u32::try_from(most).expect("a count");
+            assert!(began.elapsed() < allowed, "not settled: {:?}", self.stuck().await);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
