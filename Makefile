@@ -1,7 +1,7 @@
 # What a developer types. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults simulate fuzz upgrade check fmt lint doc sqlx sqlx-check
+.PHONY: help setup setup-tests demo test faults simulate fuzz upgrade check fmt lint doc sqlx sqlx-check
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -9,13 +9,16 @@ help: ## this list
 setup: ## install what is missing (PostgreSQL's binaries); silent when nothing is
 	@scripts/setup.sh
 
+setup-tests: ## the same, and what only tests use (Prometheus, Chromium)
+	@scripts/setup.sh tests
+
 demo: setup ## Bellhop, its database and a sandbox marketplace on this machine; options in ARGS="…"
 	@cargo run --locked -- demo $(ARGS)
 
-test: setup ## every test, beside a private PostgreSQL; a filter in ARGS="…"
+test: setup-tests ## every test, beside a private PostgreSQL (installs Chromium and Prometheus); a filter in ARGS="…"
 	@scripts/test-database.sh cargo test --locked $(ARGS)
 
-faults: setup ## the fault suite, for minutes; options in ARGS="--minutes 10 --seed N --rounds N"
+faults: setup-tests ## the fault suite, for minutes; options in ARGS="--minutes 10 --seed N --rounds N"
 	@scripts/faults.sh $(ARGS)
 
 simulate: setup ## a year of 1000 locations without a third of the callbacks; ARGS="--locations N --days N --step N --seed N"

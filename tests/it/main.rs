@@ -6,6 +6,7 @@
     reason = "a test may fail loudly, block, and be told by its environment where the database is"
 )]
 
+mod browser;
 mod commands;
 mod conformance;
 mod dashboards;

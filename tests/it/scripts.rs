@@ -110,6 +110,29 @@ fn systems_without_apt_are_told_their_own_command() {
 }
 
 #[test]
+fn what_only_tests_use_is_asked_for_by_tests_only() {
+    let machine = || {
+        Machine::new()
+            .with("cargo", "")
+            .with_postgres("distribution/17/bin", "17.2")
+    };
+    assert_eq!(machine().run("setup.sh"), (Some(0), String::new()));
+    let (code, text) = told(&machine().command("setup.sh").arg("tests").output().unwrap());
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("prometheus chromium chromium-driver"), "{text}");
+    let whole = machine()
+        .with("prometheus", "")
+        .with("promtool", "")
+        .with("chromedriver", "");
+    let output = whole
+        .command("setup.sh")
+        .arg("tests")
+        .env("FAULTS_FAKETIME", "/somewhere")
+        .output();
+    assert_eq!(told(&output.unwrap()), (Some(0), String::new()));
+}
+
+#[test]
 fn on_apt_without_root_and_sudo_the_exact_commands_are_told() {
     let machine = Machine::new().with("cargo", "").with("apt-get", "exit 9");
     fs::remove_file(machine.folder.path().join("id")).unwrap();
@@ -131,7 +154,8 @@ fn on_apt_with_sudo_it_says_what_it_installs_and_why_and_what_to_do_when_that_fa
     let (code, text) = machine.with("id", "echo 1000").run("setup.sh");
     assert_eq!(code, Some(1), "{text}");
     assert!(
-        text.contains("installing the distribution's postgresql package: Bellhop starts"),
+        text.contains("installing from the distribution: postgresql (sudo may ask")
+            && text.contains("Bellhop starts a private"),
         "{text}"
     );
     assert!(text.contains("refused") && text.contains("run it by hand"), "{text}");
