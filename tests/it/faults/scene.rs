@@ -136,37 +136,46 @@ impl Scene {
         true
     }
 
-    /// Waits until nobody has anything to do any more; what there still is, when that does not come.
+    /// Waits until nobody has anything to do any more; what there still is, when it has not become less for so long.
     pub(crate) async fn drained(&self, patience: Duration) -> Result<(), Vec<String>> {
-        let began = Instant::now();
+        let (mut fewest, mut since) = (usize::MAX, Instant::now());
         let mut quiet = 0;
         loop {
             let settled = tokio::time::timeout(patience, self.sandbox.settle()).await;
-            let left = match settled {
+            let (count, left) = match settled {
                 Ok(Ok(())) => self.left().await,
-                _ => vec!["the marketplace is still sending".to_owned()],
+                _ => (usize::MAX, vec!["the marketplace is still sending".to_owned()]),
             };
-            quiet = if left.is_empty() { quiet + 1 } else { 0 };
+            quiet = if count == 0 { quiet + 1 } else { 0 };
             if quiet == 3 {
                 return Ok(());
             }
-            if began.elapsed() > patience {
+            if count < fewest {
+                (fewest, since) = (count, Instant::now());
+            }
+            if since.elapsed() > patience {
                 return Err(left);
             }
             sleep(Duration::from_millis(40)).await;
         }
     }
 
-    async fn left(&self) -> Vec<String> {
-        let left = "select 'event ' || event_id from inbox
+    /// How much is left to do, and the first of it.
+    async fn left(&self) -> (usize, Vec<String>) {
+        let left = "select what, count(*) over () from (
+            select 'event ' || event_id from inbox
             union all select concat_ws(' ', 'job', id, application_id, location_id, rule, action, state, attempts, last_error) from jobs
             union all select concat_ws(' ', 'lane', name, leased_until) from lanes where leased_until > now()
             union all select 'moment ' || kind from timers where due_at <= now() and fired_for is distinct from due_at
-            limit 20";
-        let rows = sqlx::query_scalar(left).fetch_all(&self.pool).await;
-        let mut left = rows.unwrap_or_else(|error| vec![error.to_string()]);
-        left.extend(spooled(&self.folder));
-        left
+            ) as left_over (what) limit 20";
+        let rows: Result<Vec<(String, i64)>, _> = sqlx::query_as(left).fetch_all(&self.pool).await;
+        let rows = rows.unwrap_or_else(|error| vec![(error.to_string(), i64::MAX)]);
+        let spooled = spooled(&self.folder);
+        let count = rows
+            .first()
+            .map_or(0, |(_, count)| usize::try_from(*count).unwrap_or(usize::MAX));
+        let count = count.saturating_add(spooled.len());
+        (count, rows.into_iter().map(|(what, _)| what).chain(spooled).collect())
     }
 
     /// What the marketplace remembers.
