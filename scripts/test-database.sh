@@ -3,8 +3,9 @@
 #
 #   scripts/test-database.sh cargo test
 #
-# The command finds it through DATABASE_URL. The server forgets everything at a power cut (fsync off), listens on a Unix
-# socket in a new folder only, and so does not meet other servers or other runs.
+# The command finds it through DATABASE_URL, as the role that packaging/postgres/roles.sql makes for the service. The
+# server forgets everything at a power cut (fsync off), listens on a Unix socket in a new folder only, and so does not
+# meet other servers or other runs.
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 [ $# -ge 1 ] || { echo "usage: test-database.sh COMMAND [ARGUMENT…]" >&2; exit 2; }
@@ -84,7 +85,7 @@ cd "$folder"
 # What initdb and pg_ctl say is of interest only when they fail. macOS knows no C.UTF-8.
 locale=C.UTF-8
 [ "$(uname -s)" != Darwin ] || locale=C
-as_owner "$bin/initdb" -D "$folder/data" -U bellhop --auth=trust --encoding=UTF8 --locale="$locale" \
+as_owner "$bin/initdb" -D "$folder/data" -U postgres --auth=trust --encoding=UTF8 --locale="$locale" \
   --no-sync >"$folder/said" 2>&1 9>&- || { cat "$folder/said" >&2; exit 1; }
 cat >>"$folder/data/postgresql.conf" <<SETTINGS
 listen_addresses = ''
@@ -101,9 +102,13 @@ logging_collector = off
 SETTINGS
 as_owner "$bin/pg_ctl" start -s -w -t 60 -D "$folder/data" -l "$folder/data/server.log" >>"$folder/said" 2>&1 9>&- ||
   { cat "$folder/said" "$folder/data/server.log" >&2; exit 1; }
+# The roles that operators are told to make. Only that each test makes a database of its own is more than they may.
+{ cat "$here/../packaging/postgres/roles.sql"; echo "alter role bellhop createdb;"; } |
+  "$bin/psql" -X -q -v ON_ERROR_STOP=1 -h "$folder/socket" -p 5432 -U postgres postgres >>"$folder/said" 2>&1 ||
+  { cat "$folder/said" >&2; exit 1; }
 cd "$came_from"
 
-export DATABASE_URL="postgres:///postgres?host=$folder/socket&port=5432&user=bellhop&sslmode=disable"
+export DATABASE_URL="postgres:///bellhop?host=$folder/socket&port=5432&user=bellhop&sslmode=disable"
 set -m
 "$@" <&0 9>&- &
 child=$!

@@ -223,7 +223,7 @@ fn a_test_database_passes_the_result_on_and_leaves_nothing_behind() {
             .unwrap(),
     );
     assert_eq!(code, Some(7), "{text}");
-    assert!(text.starts_with("postgres:///postgres?host=/"), "{text}");
+    assert!(text.starts_with("postgres:///bellhop?host=/"), "{text}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 

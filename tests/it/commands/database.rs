@@ -192,3 +192,52 @@ async fn check_online_asks_database_and_marketplace(pool: PgPool) {
         "{text}"
     );
 }
+
+/// The lines of `packaging/postgres/roles.sql` that hold for the database it makes.
+fn grants() -> String {
+    let roles = include_str!("../../../packaging/postgres/roles.sql");
+    let (_, grants) = roles.split_once("\\connect bellhop\n").expect("a database");
+    grants.to_owned()
+}
+
+#[sqlx::test(migrations = false)]
+async fn who_has_the_role_of_readers_can_look_and_change_nothing(pool: PgPool) {
+    let plain: bool =
+        sqlx::query_scalar("select not (rolsuper or rolcreaterole) from pg_roles where rolname = current_user")
+            .fetch_one(&pool)
+            .await
+            .expect("a role");
+    assert!(plain, "these tests run as the role that the service is told to have");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(grants()))
+        .execute(&pool)
+        .await
+        .expect("granted");
+    let owner = Desk::with_database(&url(&pool));
+    assert_eq!(owner.run(&["migrate"]).await.code, 0);
+    let options = (*pool.connect_options()).clone().username("bellhop_reader");
+    let reader = Desk::with_database(options.to_url_lossy().as_str());
+    for args in [
+        &["locations", "list"][..],
+        &["events", "list"],
+        &["jobs", "list"],
+        &["ledger", "list"],
+        &["plans"],
+        &["rules", "held"],
+    ] {
+        let ran = reader.run(args).await;
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
+    }
+    for change in [
+        "delete from events",
+        "set default_transaction_read_only = off; delete from jobs",
+        "create table mine (id int)",
+    ] {
+        let pool = PgPool::connect_with(options.clone()).await.expect("connected");
+        let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(change)).execute(&pool).await;
+        let code = refused
+            .expect_err(change)
+            .into_database_error()
+            .and_then(|error| error.code().map(String::from));
+        assert!(matches!(code.as_deref(), Some("25006" | "42501")), "{change}: {code:?}");
+    }
+}
