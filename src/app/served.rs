@@ -52,12 +52,20 @@ impl Served {
         self.account.partner_token.as_ref().map_or("", Secret::expose)
     }
 
-    /// The key of the marketplace's signatures: the partner token, unless the account has another.
-    pub fn signature_key(&self) -> &str {
-        self.account
-            .signature_key
-            .as_ref()
-            .map_or_else(|| self.partner_token(), Secret::expose)
+    /// What callbacks may carry: that credential, and while it changes over the one before.
+    pub fn partner_tokens(&self) -> impl Iterator<Item = &str> {
+        let account = &self.account;
+        let tokens = [&account.partner_token, &account.partner_token_previous];
+        tokens.into_iter().flatten().map(Secret::expose)
+    }
+
+    /// The keys of the marketplace's signatures: the partner tokens, unless the account has keys of their own.
+    pub fn signature_keys(&self) -> impl Iterator<Item = &str> {
+        let account = &self.account;
+        let own = [&account.signature_key, &account.signature_key_previous];
+        let has_own = account.signature_key.is_some();
+        let tokens = self.partner_tokens().filter(move |_| !has_own);
+        own.into_iter().flatten().map(Secret::expose).chain(tokens)
     }
 
     /// Where an owner goes on.

@@ -23,10 +23,18 @@ pub struct Account {
     pub partner_token: Option<Secret>,
     /// A file that holds it.
     pub partner_token_file: Option<PathBuf>,
+    /// The one before, while the marketplace changes over: what still carries it is genuine, and nothing is sent with it.
+    pub partner_token_previous: Option<Secret>,
+    /// A file that holds it.
+    pub partner_token_previous_file: Option<PathBuf>,
     /// The key of the signatures, when the account has another one for them.
     pub signature_key: Option<Secret>,
     /// A file that holds it.
     pub signature_key_file: Option<PathBuf>,
+    /// The one before, while the marketplace changes over.
+    pub signature_key_previous: Option<Secret>,
+    /// A file that holds it.
+    pub signature_key_previous_file: Option<PathBuf>,
     /// Instead of the brand's.
     pub partner_base: Option<String>,
     /// Instead of the brand's; the partner base when absent.

@@ -28,7 +28,17 @@ pub(super) fn fill_in(config: &mut Config, notes: &mut Notes<'_>) {
         let section = format!("account.{index}");
         for (name, value, file) in [
             ("partner_token", &mut account.partner_token, &account.partner_token_file),
+            (
+                "partner_token_previous",
+                &mut account.partner_token_previous,
+                &account.partner_token_previous_file,
+            ),
             ("signature_key", &mut account.signature_key, &account.signature_key_file),
+            (
+                "signature_key_previous",
+                &mut account.signature_key_previous,
+                &account.signature_key_previous_file,
+            ),
         ] {
             filler.fill(&section, name, value, file.as_deref());
         }

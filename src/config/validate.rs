@@ -284,13 +284,14 @@ fn one_account(account: &Account, lease: Duration, wrong: &mut impl FnMut(&str, 
             "partner_token is not set. Remedy: partner_token_file".into(),
         );
     }
-    if account
-        .partner_token
-        .as_ref()
-        .is_some_and(|token| token.expose().len() < 8)
-    {
-        let what = "partner_token is shorter than 8 characters: it cannot be real. Remedy: the one of the cabinet";
-        wrong("partner_token", what.into());
+    for (key, token) in [
+        ("partner_token", &account.partner_token),
+        ("partner_token_previous", &account.partner_token_previous),
+    ] {
+        if token.as_ref().is_some_and(|token| token.expose().len() < 8) {
+            let what = "is shorter than 8 characters: it cannot be real. Remedy: the one of the cabinet";
+            wrong(key, format!("{key} {what}"));
+        }
     }
     for (key, base) in [
         ("partner_base", &account.partner_base),

@@ -43,12 +43,12 @@ pub struct Door<'a> {
     pub key: Key,
     /// The application is configured here.
     pub ours: bool,
-    /// The credential that callbacks carry.
-    pub partner_token: &'a str,
+    /// The credentials that callbacks may carry.
+    pub partner_tokens: Vec<&'a str>,
     /// All credentials we have: none of them is kept, whosever door it came through.
     pub tokens: Vec<&'a str>,
-    /// The key of `sign`.
-    pub signature_key: &'a str,
+    /// The keys that `sign` may be made with.
+    pub signature_keys: Vec<&'a str>,
     /// Believe entity events without a key.
     pub accept_unverified: bool,
     /// The headers that are kept.
@@ -179,8 +179,8 @@ fn lifecycle(door: &Door<'_>, envelope: &Envelope<'_>, event: &str) -> Reading {
     let unproven = match envelope.partner_token.map(literal) {
         _ if door.vouched => None,
         None => Some("partner_token is missing"),
-        Some(token) if !same_secret(&token, door.partner_token) => Some("partner_token is wrong"),
-        Some(_) => None,
+        Some(token) if door.partner_tokens.iter().any(|ours| same_secret(&token, ours)) => None,
+        Some(_) => Some("partner_token is wrong"),
     };
     let rejected = |reason| Err((State::Rejected, reason));
     let verdict = match unproven {
@@ -220,7 +220,8 @@ fn payment(door: &Door<'_>, envelope: &Envelope<'_>) -> Result<Option<Fact>, (St
     let discount = envelope.discount.map(literal);
     let is_right = |sign: Cow<'_, str>| {
         let (salon, printed) = (literal(salon), literal(amount));
-        sign_is_right(door.signature_key, &salon, &printed, discount.as_deref(), &sign)
+        let mut keys = door.signature_keys.iter();
+        keys.any(|key| sign_is_right(key, &salon, &printed, discount.as_deref(), &sign))
     };
     if !door.vouched && !sign.is_some_and(is_right) {
         return Err((State::Rejected, "sign does not match"));

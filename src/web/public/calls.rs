@@ -87,7 +87,7 @@ fn system_of<'a>(app: &App, served: &'a Served, key: &str) -> Option<&'a Telepho
 fn secrets(served: &Served) -> impl Iterator<Item = &str> {
     let systems = served.config.telephony.iter();
     let tokens = systems.filter_map(|system| system.crm_token.as_ref().map(Secret::expose));
-    tokens.chain([served.partner_token()])
+    tokens.chain(served.partner_tokens())
 }
 
 /// Reads a body: one call, or a list of them, each for itself.

@@ -36,7 +36,7 @@ pub(super) async fn open(app: web::Data<App>, path: web::Path<i64>, request: Htt
             "This address belongs to no application.",
         );
     };
-    let redirect = redirect::read(request.query_string(), served.signature_key());
+    let redirect = redirect::read(request.query_string(), &served.signature_keys().collect::<Vec<_>>());
     if redirect.locations.is_empty() {
         let text = "This page opens by itself when you press Connect in the marketplace.";
         return page::message(StatusCode::OK, Some(served), &served.config.name, text);

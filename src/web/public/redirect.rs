@@ -39,7 +39,7 @@ pub(super) struct Redirect {
 }
 
 /// Reads a query. It proves nothing about the locations: they stand outside the signature.
-pub(super) fn read(query: &str, signature_key: &str) -> Redirect {
+pub(super) fn read(query: &str, signature_keys: &[&str]) -> Redirect {
     let mut locations: Vec<LocationId> = Vec::new();
     let (mut data, mut sign) = (None, None);
     let mut kept = form_urlencoded::Serializer::new(String::new());
@@ -65,7 +65,7 @@ pub(super) fn read(query: &str, signature_key: &str) -> Redirect {
     locations.truncate(MOST);
     let user_data = match (data.filter(|data| !data.is_empty()), sign) {
         (None, _) => UserData::Absent,
-        (Some(data), Some(sign)) if is_signed(&data, &sign, signature_key) => UserData::Signed,
+        (Some(data), Some(sign)) if signature_keys.iter().any(|key| is_signed(&data, &sign, key)) => UserData::Signed,
         (Some(_), _) => UserData::Forged,
     };
     Redirect {
@@ -101,7 +101,7 @@ mod tests {
     const TOKEN: &str = "test-partner-token-0001";
 
     fn ids(query: &str) -> Vec<i64> {
-        read(query, TOKEN).locations.into_iter().map(|id| id.0).collect()
+        read(query, &[TOKEN]).locations.into_iter().map(|id| id.0).collect()
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
         let verdict = |padding: &str, sign: &str| {
             read(
                 &format!("salon_id=1&user_data={data}{padding}&user_data_sign={sign}"),
-                TOKEN,
+                &[TOKEN],
             )
             .user_data
         };
@@ -131,21 +131,21 @@ mod tests {
         assert_eq!(verdict("=", over_text), UserData::Forged);
         assert_eq!(verdict("=", ""), UserData::Forged);
         assert_eq!(
-            read("salon_id=1&user_data=&user_data_sign=", TOKEN).user_data,
+            read("salon_id=1&user_data=&user_data_sign=", &[TOKEN]).user_data,
             UserData::Absent
         );
     }
 
     #[test]
     fn what_is_kept_has_no_signature() {
-        let kept = read("salon_id=1&user_data=e30%3D&user_data_sign=57cb&app=9", TOKEN).kept;
+        let kept = read("salon_id=1&user_data=e30%3D&user_data_sign=57cb&app=9", &[TOKEN]).kept;
         assert_eq!(kept, "salon_id=1&user_data=e30%3D&app=9");
     }
 
     proptest! {
         #[test]
         fn no_query_makes_it_fail(query in ".{0,200}") {
-            read(&query, TOKEN);
+            read(&query, &[TOKEN]);
         }
     }
 
@@ -186,7 +186,7 @@ mod tests {
                     query.insert_str(at, &piece.repeat(times));
                 }
                 let began = Instant::now();
-                let read = read(&query, TOKEN);
+                let read = read(&query, &[TOKEN]);
                 prop_assert!(began.elapsed() < Duration::from_secs(5));
                 prop_assert!(read.locations.len() <= 200 && read.locations.iter().all(|id| id.0 > 0));
                 prop_assert!(!read.kept.starts_with("user_data_sign=") && !read.kept.contains("&user_data_sign="));

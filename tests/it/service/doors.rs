@@ -1,6 +1,7 @@
 //! The doors of the marketplace: what each believes, keeps and refuses, and what is answered.
 
 mod bad_days;
+mod rotation;
 mod secrets;
 
 use bellhop::{

@@ -71,11 +71,7 @@ impl Stage {
             rules.replace("{sandbox}", &sandbox.url()),
         )
         .expect("written");
-        let mut config = configuration(&sandbox);
-        for (line, other) in edits {
-            assert!(config.contains(line), "no such line: {line}");
-            config = config.replacen(line, other, 1);
-        }
+        let config = edited(configuration(&sandbox), edits);
         let service = start(&config, folder.path(), &pool).await;
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -314,6 +310,12 @@ impl Stage {
         stage
     }
 
+    /// The same with another configuration.
+    pub(crate) async fn reconfigured(self, edits: &[(&str, &str)]) -> Self {
+        let config = edited(self.config, edits);
+        Self { config, ..self }.restarted().await
+    }
+
     /// All events as `location kind source state reason`, oldest first; `-` without a location.
     pub(crate) async fn all_events(&self) -> Vec<String> {
         let page = self.api("events?limit=500").await;
@@ -458,6 +460,14 @@ pub(crate) fn place(location: i64) -> Place {
 
 pub(crate) fn days(count: u64) -> Duration {
     Duration::from_secs(count * 24 * 60 * 60)
+}
+
+fn edited(mut config: String, edits: &[(&str, &str)]) -> String {
+    for (line, other) in edits {
+        assert!(config.contains(line), "no such line: {line}");
+        config = config.replacen(line, other, 1);
+    }
+    config
 }
 
 fn configuration(sandbox: &Sandbox) -> String {
