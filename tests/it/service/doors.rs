@@ -2,7 +2,7 @@
 
 mod bad_days;
 mod rotation;
-mod secrets;
+pub(crate) mod secrets;
 
 use bellhop::{
     domain::{

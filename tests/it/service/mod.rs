@@ -4,6 +4,7 @@ mod actions;
 mod api;
 mod budget;
 mod bulk;
+mod canaries;
 mod caps;
 mod claims;
 mod connecting;

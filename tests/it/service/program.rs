@@ -79,14 +79,15 @@ impl Program {
 
     /// The next start looks for its database there.
     pub(crate) fn database_at(&self, url: &str) {
-        let text = std::fs::read_to_string(self.path("bellhop.toml")).expect("a configuration");
         let now = format!("url = \"{}\"", self.pool.connect_options().to_url_lossy());
-        assert!(text.contains(&now), "{text}");
-        std::fs::write(
-            self.path("bellhop.toml"),
-            text.replace(&now, &format!("url = \"{url}\"")),
-        )
-        .expect("written");
+        self.change(&now, &format!("url = \"{url}\""));
+    }
+
+    /// The next start has this in its configuration instead of that.
+    pub(crate) fn change(&self, that: &str, this: &str) {
+        let text = std::fs::read_to_string(self.path("bellhop.toml")).expect("a configuration");
+        assert!(text.contains(that), "{text}");
+        std::fs::write(self.path("bellhop.toml"), text.replace(that, this)).expect("written");
     }
 
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {

@@ -99,7 +99,7 @@ async fn no_credential_is_stored_or_logged_whatever_it_came_in(pool: PgPool) {
 }
 
 /// The tables in which a text stands anywhere, also inside bytes.
-async fn found(pool: &PgPool, text: &str) -> Vec<String> {
+pub(crate) async fn found(pool: &PgPool, text: &str) -> Vec<String> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select relname::text from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace order by 1",
     )
