@@ -26,14 +26,15 @@ COPY . .
 ARG BELLHOP_REVISION=unknown
 RUN BELLHOP_REVISION="$BELLHOP_REVISION" cargo build --release --locked
 
-# Everything that the program needs of a system, at its place: the libraries it names, certificates, and a folder of its
-# own. Scanners find the versions of the packages where they look for them in images without a package manager.
+# Everything that the program needs of a system, at its place: the libraries it names, certificates, where names are looked
+# up (without a word on it /etc/hosts would come last), and a folder of its own. Scanners find the versions of the packages where they look for them in images without a package manager.
 RUN mkdir -p /state /image/usr/local/bin /image/etc/ssl/certs /image/var/lib/dpkg/status.d \
     && cp target/release/bellhop /image/usr/local/bin/ \
     && ldd target/release/bellhop >/tmp/named \
     && grep -o '/[^ ]*' /tmp/named >/tmp/libraries \
     && xargs --arg-file=/tmp/libraries cp --dereference --parents --target-directory=/image \
     && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
+    && echo 'hosts: files dns' >/image/etc/nsswitch.conf \
     && cp --dereference /etc/os-release /image/etc/ \
     && for package in libc6 libgcc-s1 ca-certificates; do \
          dpkg-query --status "$package" >"/image/var/lib/dpkg/status.d/$package" || exit 1; done
