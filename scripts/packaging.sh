@@ -50,10 +50,10 @@ compose() {
 
 proxy() {
   if has caddy; then
-    check "caddy validate" env BELLHOP_HOST=hooks.example.com caddy validate --config packaging/compose/caddy/Caddyfile
+    for file in packaging/compose/caddy/Caddyfile packaging/systemd/Caddyfile; do
+      check "caddy validate $file" env BELLHOP_HOST=hooks.example.com caddy validate --adapter caddyfile --config "$file"
+    done
   else untried "caddy validate"; fi
-  if has nginx; then check "nginx -t on the example of docs/deploy.md" scripts/packaging/nginx.sh
-  else untried "nginx -t"; fi
 }
 
 alerting() {

@@ -60,7 +60,7 @@ as_postgres "$bin/pg_ctl" start -s -w -D "$work/data" -l "$work/data/log" \
 packaging/compose/secrets.sh "$work/secrets" >/dev/null
 sed -i "s/@postgres:5432/@postgres:$database/" "$work/secrets/database"
 echo "a partner token" >"$work/secrets/partner"
-export PGHOST=$work/socket PGPORT=$database
+export PGHOST=$work/socket PGPORT=$database PGUSER=postgres
 DATABASE_SECRET=$work/secrets/database packaging/compose/postgres/10-bellhop.sh
 
 # Read-only and without rights, as compose.yaml has it.
@@ -120,9 +120,19 @@ within 5 "it tells that it is about to end" answers "$public/healthz" 503
 wait $!
 say "a stop took $(($(milliseconds) - began)) ms, with drain_delay $(sed -n 's/^drain_delay = //p' packaging/compose/bellhop/bellhop.toml)"
 [ "$(podman inspect --format '{{.State.ExitCode}}' "$name")" = 0 ] || fail "it did not end by itself"
-stored=$(psql -Atqc "select count(*) from events where kind = 'record.created'" -U postgres bellhop)
+stored=$(psql -Atqc "select count(*) from events where kind = 'record.created'" bellhop)
 [ "$stored" = 2 ] || fail "2 deliveries were acknowledged, and $stored are stored"
 start "the same database again"
+podman stop --time 40 "$name" >/dev/null 2>&1
+
+# A backup and its restoration, as docs/deploy.md has it: the role owns what comes back, and what was stored is known.
+"$bin/pg_dump" --format=custom --file "$work/dump" bellhop
+psql -q --command 'alter database bellhop rename to bellhop_before' --command 'create database bellhop owner bellhop'
+"$bin/pg_restore" --role=bellhop --no-owner --exit-on-error --dbname=bellhop "$work/dump"
+start "a restored database"
+[ "$(deliver 1)" = 200 ] || fail "a delivery is refused"
+stored=$(psql -Atqc "select count(*) from events where kind = 'record.created'" bellhop)
+[ "$stored" = 2 ] || fail "a delivery that the backup holds was stored again"
 
 podman stop --time 40 "$name" >/dev/null 2>&1
 say "all is well"

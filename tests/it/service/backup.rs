@@ -104,7 +104,7 @@ async fn a_restored_backup_goes_on_where_it_stood_and_fires_nothing_twice(pool: 
     let stage = Stage::set(pool.clone(), RULES).await;
     stage.connected(&[SHOP]).await;
     appointment(&stage).await;
-    assert_eq!(stage.called("set_discount").await, 1);
+    assert_eq!(stage.called("add_discount").await, 1);
     assert_eq!(stage.inbox("appointments").await.len(), 1);
 
     // The backup is made while the service runs.
@@ -137,7 +137,7 @@ async fn a_restored_backup_goes_on_where_it_stood_and_fires_nothing_twice(pool: 
     assert_eq!(stage.inbox("reminders").await.len(), 0);
     stage.pass(days(1)).await;
     assert_eq!(stage.inbox("reminders").await.len(), 1);
-    assert_eq!(stage.called("set_discount").await, 1);
+    assert_eq!(stage.called("add_discount").await, 1);
     assert_eq!(stage.inbox("appointments").await.len(), 1);
     assert_eq!(stage.inbox("payments").await.len(), 1);
 
