@@ -127,7 +127,7 @@ podman stop --time 40 "$name" >/dev/null 2>&1
 
 # A backup and its restoration, as docs/deploy.md has it: the role owns what comes back, and what was stored is known.
 "$bin/pg_dump" --format=custom --file "$work/dump" bellhop
-psql -q --command 'alter database bellhop rename to bellhop_before' --command 'create database bellhop owner bellhop'
+psql -q --command 'alter database bellhop rename to former' --command 'create database bellhop owner bellhop'
 "$bin/pg_restore" --role=bellhop --no-owner --exit-on-error --dbname=bellhop "$work/dump"
 start "a restored database"
 [ "$(deliver 1)" = 200 ] || fail "a delivery is refused"

@@ -195,6 +195,13 @@ fn times_ports_and_secrets_agree_with_the_configuration_which_has_no_mistakes() 
     let noticed = span(&proxy("health_interval")) + span(&proxy("health_timeout"));
     assert!(server.drain_delay > noticed + Duration::from_secs(1));
     assert!(span(&proxy("keepalive")) < server.keep_alive);
+    // What it may have to tell again it has kept.
+    let kept: usize = proxy("request_buffers")
+        .strip_suffix("MiB")
+        .expect("MiB")
+        .parse()
+        .unwrap();
+    assert_eq!(kept << 20, server.body_limit);
     let watched = yaml("packaging/compose/prometheus/prometheus.yml").remove(0);
     let job = &watched["scrape_configs"][0];
     assert_eq!(job["job_name"], "bellhop", "the alert rules know it by that");

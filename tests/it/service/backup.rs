@@ -48,7 +48,7 @@ struct Beside {
 
 impl Beside {
     async fn new(pool: &PgPool) -> Self {
-        let name = format!("{}_restored", pool.connect_options().get_database().expect("a name"));
+        let name = format!("restored_{:016x}", fastrand::u64(..));
         sqlx::query(sqlx::AssertSqlSafe(format!("create database \"{name}\"")))
             .execute(pool)
             .await
