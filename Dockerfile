@@ -50,6 +50,8 @@ COPY --from=build --chown=10001:10001 /state /var/lib/bellhop
 # A number, so that a cluster can see that it is not root; there is no list of users.
 USER 10001:10001
 WORKDIR /var/lib/bellhop
+# `docker exec` finds the commands.
+ENV PATH=/usr/local/bin
 ENV BELLHOP_CONFIG=/etc/bellhop/bellhop.toml
 # Deliveries wait here while the database is away. Mount a volume, or they go with the container.
 ENV BELLHOP_SPOOL__DIR=/var/lib/bellhop/spool

@@ -115,7 +115,8 @@ image() {
   esac
 }
 
-for part in ${*:-dockerfile compose proxy alerting kubernetes systemd image}; do
+[ $# != 0 ] || set -- dockerfile compose proxy alerting kubernetes systemd image
+for part; do
   printf '== %s\n' "$part"
   case $part in
     dockerfile | compose | proxy | alerting | kubernetes | systemd | image) "$part" ;;

@@ -96,7 +96,7 @@ start() {
 create
 say "size: $(podman image inspect --format '{{.Size}}' "$image" | numfmt --to=iec-i --suffix=B)"
 start "an empty database"
-podman exec "$name" /usr/local/bin/bellhop health --ready >/dev/null || fail "its own check says it is not well"
+podman exec "$name" bellhop health --ready >/dev/null || fail "its own check says it is not well"
 podman healthcheck run "$name" || fail "the health check of the image fails"
 process=$(podman inspect --format '{{.State.Pid}}' "$name")
 grep -qE '^Uid:\s10001\s10001\s10001\s10001$' "/proc/$process/status" || fail "it does not run as 10001"
@@ -107,7 +107,7 @@ for shell in /bin/sh /bin/bash; do
   if podman exec "$name" "$shell" -c true 2>/dev/null; then fail "there is a $shell"; fi
 done
 # A stop: it tells balancers, takes what still comes, and ends by itself.
-url=$(podman exec "$name" /usr/local/bin/bellhop urls | sed -n 's|.*https://hooks.example.com\(/apps/.*/hooks/.*\)|\1|p')
+url=$(podman exec "$name" bellhop urls | sed -n 's|.*https://hooks.example.com\(/apps/.*/hooks/.*\)|\1|p')
 deliver() {
   curl -s -o /dev/null -w '%{http_code}' --data '{"company_id":1,"resource":"record","resource_id":'"$1"',"status":"create","data":{}}' \
     "http://127.0.0.1:$public$url"

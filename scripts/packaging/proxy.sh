@@ -92,6 +92,7 @@ for name in one two; do
   sleep 3
 done
 kill -KILL "${processes[one]}"
+wait "${processes[one]}" 2>/dev/null || true
 sleep 3
 touch "$work/enough"
 wait "${senders[@]}"
