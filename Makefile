@@ -1,7 +1,7 @@
 # What a developer types. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test faults simulate fuzz upgrade check fmt lint doc sqlx sqlx-check
+.PHONY: help setup setup-tests demo test faults simulate fuzz upgrade packaging check fmt lint doc sqlx sqlx-check
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -23,6 +23,9 @@ faults: setup-tests ## the fault suite, for minutes; options in ARGS="--minutes 
 
 simulate: setup ## a year of 1000 locations without a third of the callbacks; ARGS="--locations N --days N --step N --seed N"
 	@scripts/simulate.sh $(ARGS)
+
+packaging: ## image, compose file, manifests and units by the tools they are made for; PART="image"
+	@scripts/packaging.sh $(PART)
 
 upgrade: setup ## the version before and this one side by side under load; minutes
 	@scripts/upgrade-test.sh

@@ -6,6 +6,7 @@ mod conformance;
 /// Weeks of marketplace life in a minute.
 pub mod demo;
 mod erase;
+mod health;
 mod marketplace;
 mod migrate;
 mod opening;
@@ -60,6 +61,8 @@ enum Command {
     Sandbox(sandbox::Sandbox),
     /// Play the marketplace against any back end, and tell what it gets right: to be used before moderation.
     Conformance(Box<conformance::Conformance>),
+    /// Ask the process that runs with this configuration whether it is well: for checks of containers and clusters.
+    Health(health::Health),
     /// Check the configuration and the rules, and show what is in effect.
     Check(check::Check),
     /// Apply the migrations that are missing.
@@ -157,6 +160,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::BenchReference(reference) => reference.run().await,
         Command::Sandbox(sandbox) => sandbox.run().await,
         Command::Conformance(conformance) => conformance.run().await,
+        Command::Health(health) => health.run().await,
         Command::Check(check) => check.run().await,
         Command::Migrate(config) => migrate::run(&config).await,
         Command::Urls(config) => urls::run(&config),

@@ -26,7 +26,7 @@ fn root() -> &'static Path {
 }
 
 fn dashboards() -> Vec<(PathBuf, Value)> {
-    let files = fs::read_dir(root().join("grafana")).unwrap();
+    let files = fs::read_dir(root().join("grafana/dashboards")).unwrap();
     let files = files.map(|entry| entry.unwrap().path());
     let files: Vec<PathBuf> = files
         .filter(|file| file.extension().is_some_and(|ending| ending == "json"))

@@ -1,6 +1,6 @@
 //! What the documents say about files, commands, configuration, metrics and rules is held against the real ones.
 
-mod claims;
+pub(crate) mod claims;
 mod markdown;
 
 use std::fs;

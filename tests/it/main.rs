@@ -15,6 +15,7 @@ mod embedded;
 mod faults;
 mod house;
 mod marketplace_client;
+mod packaging;
 mod ports;
 mod sandbox;
 mod scripts;

@@ -7,6 +7,7 @@ mod database;
 mod desk;
 mod erase;
 mod example;
+mod health;
 mod long_running;
 mod marketplace;
 mod moments;
@@ -20,6 +21,10 @@ use desk::{Desk, ran};
 /// What each command says it does.
 const COMMANDS: &[(&str, &str)] = &[
     ("serve", "Run the service"),
+    (
+        "health",
+        "Ask the process that runs with this configuration whether it is well: for checks of containers and clusters",
+    ),
     (
         "check",
         "Check the configuration and the rules, and show what is in effect",

@@ -2,6 +2,7 @@
 
 mod actions;
 mod api;
+mod backup;
 mod budget;
 mod bulk;
 mod canaries;
@@ -27,7 +28,7 @@ mod money;
 mod orders;
 mod pages;
 mod payloads;
-mod program;
+pub(crate) mod program;
 mod recipes;
 mod reconciling;
 mod reload;

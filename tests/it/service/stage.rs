@@ -288,13 +288,19 @@ impl Stage {
 
     /// Stops the service and starts another on the same database.
     pub(crate) async fn restarted(self) -> Self {
+        let pool = self.pool.clone();
+        self.moved(pool).await
+    }
+
+    /// Stops the service and starts another on that database.
+    pub(crate) async fn moved(self, pool: PgPool) -> Self {
         let Self {
             service,
             sandbox,
-            pool,
             http,
             folder,
             config,
+            ..
         } = self;
         service.stop().await;
         let service = start(&config, folder.path(), &pool).await;
