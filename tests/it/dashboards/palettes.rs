@@ -17,6 +17,8 @@ pub(super) fn palette(name: &str) -> Palette {
         ],
         "status" => &[("active", "green"), ("pending", "yellow"), ("frozen", "blue")],
         "outcomes" => &[
+            ("processed", "green"),
+            ("failed", "red"),
             ("done", "green"),
             ("retry", "yellow"),
             ("snooze", "blue"),
@@ -28,7 +30,6 @@ pub(super) fn palette(name: &str) -> Palette {
             ("p99", "orange"),
             ("oldest waiting", "red"),
         ],
-        "states" => &[("processed", "green"), ("failed", "red")],
         "pool" => &[("used", "orange"), ("idle", "green"), ("limit", "red")],
         "rounds" => &[("complete", "green"), ("incomplete", "yellow"), ("interrupted", "red")],
         "hooks" => &[
