@@ -52,7 +52,7 @@ fn every_alert_says_how_urgent_it_is_and_what_is_wrong() {
         let name = alert.lines().next().unwrap();
         let urgent = alert.matches("severity: critical\n").count() + alert.matches("severity: warning\n").count();
         assert_eq!(urgent, 1, "{name} has one severity");
-        for part in ["expr: ", "summary: ", "description: ", "First: "] {
+        for part in ["expr: ", "summary: ", "description: ", "First:"] {
             assert!(alert.contains(part), "{name} has no {part}");
         }
         // Whom it is about. What is missing altogether has no name.

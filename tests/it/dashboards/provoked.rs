@@ -89,9 +89,9 @@ async fn fault(stage: &Stage, fault: Fault) {
 async fn trouble_at_the_doors(stage: &Stage) {
     for _ in 0..12 {
         let wrong = stage.url(&format!("apps/{APP}/hooks/1/not-the-key"));
-        stage
-            .post(&wrong, r#"{"resource": "record", "status": "create"}"#)
-            .await;
+        let number = fastrand::u32(..);
+        let body = format!(r#"{{"resource": "record", "status": "create", "resource_id": {number}}}"#);
+        stage.post(&wrong, body).await;
     }
     for _ in 0..6 {
         let mut forged = Forged::new(APP, 1, "uninstall");
@@ -146,7 +146,7 @@ async fn alerts_fire_when_a_running_bellhop_is_in_trouble(pool: PgPool) {
     for _ in 0..2 {
         trouble_at_the_doors(&stage).await;
         trouble_at_the_marketplace(&stage).await;
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        tokio::time::sleep(Duration::from_millis(2500)).await;
     }
     fires(&prometheus, &mut seen, &FIRED_BY_A_RUNNING_BELLHOP[3..14]).await;
 

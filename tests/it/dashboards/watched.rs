@@ -195,25 +195,32 @@ async fn every_panel_shows_a_healthy_bellhop_and_nobody_is_got_up(pool: PgPool) 
     live(&stage).await;
     let expected = EMPTY_WHEN_ALL_IS_WELL.map(|(panel, legend, _)| (panel.to_owned(), legend.to_owned()));
     let expected = BTreeSet::from(expected);
-    let mut location = 10;
-    let mut found = silent(&prometheus).await;
-    // What only shows when it is new or going on needs some moments of life between two looks.
-    while found != expected && location < 30 {
-        location += 1;
+    // What never showed anything, and what showed nothing at least once: a busy machine misses a scrape now and then, and
+    // what only shows when it is going on needs some moments of life between two looks.
+    let (mut never, mut once) = (None, BTreeSet::new());
+    for location in 10..30 {
         bustle(&stage, location).await;
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        found = silent(&prometheus).await;
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        let silent = silent(&prometheus).await;
+        once.extend(silent.iter().cloned());
+        let still: BTreeSet<_> = match never {
+            None => silent,
+            Some(never) => silent.intersection(&never).cloned().collect(),
+        };
         let firing = prometheus.firing().await;
         assert!(!firing.values().any(|severity| severity == "critical"), "{firing:?}");
+        let is_enough = still.is_subset(&expected) && location > 12;
+        never = Some(still);
+        if is_enough {
+            break;
+        }
     }
-    let missing: Vec<_> = found.difference(&expected).collect();
+    let missing: Vec<_> = never.iter().flatten().filter(|one| !expected.contains(one)).collect();
     assert!(missing.is_empty(), "these panels show nothing: {missing:?}");
-    let untrue: Vec<_> = expected.difference(&found).collect();
+    let untrue: Vec<_> = expected.difference(&once).collect();
     assert!(
         untrue.is_empty(),
         "these were said to be empty when all is well: {untrue:?}"
     );
-    let firing = prometheus.firing().await;
-    assert!(!firing.values().any(|severity| severity == "critical"), "{firing:?}");
     stage.end().await;
 }
