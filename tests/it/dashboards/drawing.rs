@@ -199,7 +199,7 @@ fn defaults(panel: &Panel) -> Value {
                 more.insert("min".to_owned(), json!(0));
             }
             // Increases are estimates between scrapes; people count in whole ones.
-            if panel.unit == "none" {
+            if ["none", "locale"].contains(&panel.unit.as_str()) {
                 more.insert("decimals".to_owned(), json!(0));
             }
             if let Some(to) = &panel.to {
@@ -224,6 +224,8 @@ fn custom(panel: &Panel) -> Value {
         "spanNulls": false,
         "lineInterpolation": "linear",
         "axisPlacement": "auto",
+        // Where nothing happens the line lies at the foot of a small scale.
+        "axisSoftMax": 1,
         "scaleDistribution": {"type": "linear"},
         "stacking": {"mode": if panel.stack || panel.bars { "normal" } else { "none" }, "group": "A"},
         "thresholdsStyle": {"mode": if panel.line.is_some() { "line" } else { "off" }},
@@ -312,6 +314,7 @@ fn options(panel: &Panel) -> Value {
             "minVizHeight": 16,
             "minVizWidth": 8,
             "maxVizHeight": 300,
+            "text": {"titleSize": 14, "valueSize": 20},
             "legend": {"displayMode": "list", "placement": "bottom", "showLegend": false, "calcs": []},
         }),
     }

@@ -13,8 +13,9 @@ use crate::service::stage::{APP, Stage, days};
 const USER: &str = "system-user-token";
 
 /// What is empty in a healthy run, by panel and legend, and why.
-const EMPTY_WHEN_ALL_IS_WELL: [(&str, &str, &str); 14] = [
+const EMPTY_WHEN_ALL_IS_WELL: [(&str, &str, &str); 15] = [
     ("Given back", "{{currency}}", "nobody wants money back"),
+    ("Alerts that fire", "{{alertname}}", "no alert fires"),
     ("Failures", "deliveries refused", "every delivery is taken in"),
     ("Failures", "events failed", "every event can be judged"),
     ("Failures", "conditions failed", "every condition can be answered"),
