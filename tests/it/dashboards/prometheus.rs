@@ -1,4 +1,4 @@
-//! A real Prometheus that scrapes what a test runs, every second, and knows the alert rules.
+//! A real Prometheus that scrapes what a test runs, every second or two, and knows the alert rules.
 
 use std::{
     collections::BTreeMap,
@@ -32,19 +32,19 @@ pub(super) struct Prometheus {
 pub(super) type Firing = BTreeMap<String, String>;
 
 impl Prometheus {
-    /// Starts one that scrapes this port as the job `bellhop`, and itself as these jobs. Alerts wait seconds where the
-    /// rules say minutes; not less, because a machine that is busy misses a scrape now and then.
-    pub(super) async fn watching(port: u16, itself_as: &[&str]) -> Self {
+    /// Starts one that scrapes this port as the job `bellhop`, and itself as these jobs, every so many seconds. Alerts
+    /// wait so many seconds where the rules say minutes: a machine that is busy misses a scrape now and then.
+    pub(super) async fn watching(port: u16, itself_as: &[&str], (every, wait): (u32, u32)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let own = free_port();
-        fs::write(path("rules.yml"), impatient(&rules())).unwrap();
+        fs::write(path("rules.yml"), impatient(&rules(), wait)).unwrap();
         let job = |(name, port): (&str, u16)| {
             format!("- job_name: {name}\n  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n")
         };
         let itself = itself_as.iter().map(|name| job((name, own)));
         let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 500ms}}\n\
+            "global: {{scrape_interval: {every}s, scrape_timeout: {every}s, evaluation_interval: 500ms}}\n\
              rule_files: [{}]\n\
              scrape_configs:\n{}{}",
             path("rules.yml"),
@@ -128,9 +128,9 @@ impl Prometheus {
 }
 
 /// The same rules; what has to last for minutes lasts for seconds.
-fn impatient(rules: &str) -> String {
+fn impatient(rules: &str, wait: u32) -> String {
     let shorter = |line: &str| match line.trim_start().strip_prefix("for: ") {
-        Some(_) => line.split("for: ").next().unwrap().to_owned() + "for: 3s\n",
+        Some(_) => format!("{}for: {wait}s\n", line.split("for: ").next().unwrap()),
         None => format!("{line}\n"),
     };
     rules.lines().map(shorter).collect()

@@ -94,7 +94,8 @@ async fn trouble_at_the_doors(stage: &Stage) {
         stage.post(&wrong, body).await;
     }
     for _ in 0..6 {
-        let mut forged = Forged::new(APP, 1, "uninstall");
+        // The same again would be a duplicate.
+        let mut forged = Forged::new(APP, fastrand::i64(1000..1_000_000_000), "uninstall");
         forged.token = ForgedToken::Wrong;
         stage.sandbox.callback(forged).await.expect("sent");
     }
@@ -136,7 +137,7 @@ async fn alerts_fire_when_a_running_bellhop_is_in_trouble(pool: PgPool) {
     let quick = [("request_timeout = \"2s\"", "request_timeout = \"400ms\"")];
     let stage = Stage::set_edited(pool, RULES, |_| {}, &quick).await;
     let port = stage.service.listeners.operator.port();
-    let prometheus = Prometheus::watching(port, &["bellhop-imposter"]).await;
+    let prometheus = Prometheus::watching(port, &["bellhop-imposter"], (1, 1)).await;
     let mut seen = BTreeSet::new();
     stage.connected(&[1, 2]).await;
     fires(&prometheus, &mut seen, &["BellhopRuleHeld", "BellhopNoFigures"]).await;

@@ -192,7 +192,7 @@ async fn silent(prometheus: &Prometheus) -> BTreeSet<(String, String)> {
 #[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
 async fn every_panel_shows_a_healthy_bellhop_and_nobody_is_got_up(pool: PgPool) {
     let stage = furnished(pool).await;
-    let prometheus = Prometheus::watching(stage.service.listeners.operator.port(), &[]).await;
+    let prometheus = Prometheus::watching(stage.service.listeners.operator.port(), &[], (2, 15)).await;
     live(&stage).await;
     let expected = EMPTY_WHEN_ALL_IS_WELL.map(|(panel, legend, _)| (panel.to_owned(), legend.to_owned()));
     let expected = BTreeSet::from(expected);
@@ -201,7 +201,7 @@ async fn every_panel_shows_a_healthy_bellhop_and_nobody_is_got_up(pool: PgPool) 
     let (mut never, mut once) = (None, BTreeSet::new());
     for location in 10..30 {
         bustle(&stage, location).await;
-        tokio::time::sleep(Duration::from_millis(1200)).await;
+        tokio::time::sleep(Duration::from_millis(2200)).await;
         let silent = silent(&prometheus).await;
         once.extend(silent.iter().cloned());
         let still: BTreeSet<_> = match never {
