@@ -64,6 +64,42 @@ fn every_alert_says_how_urgent_it_is_and_what_is_wrong() {
     }
 }
 
+/// The first two cells of the rows under a heading.
+fn table<'a>(text: &'a str, heading: &str) -> Vec<(&'a str, &'a str)> {
+    let (_, section) = text.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let cell = |row: &'a str| {
+        let mut cells = row.split('|').map(str::trim).skip(1);
+        (cells.next().unwrap(), cells.next().unwrap())
+    };
+    rows.map(cell).collect()
+}
+
+#[test]
+fn every_fault_that_was_tried_has_its_alerts_or_says_why_none() {
+    let document = fs::read_to_string(root().join("docs/reliability.md")).unwrap();
+    let rules = rules();
+    let alerts = alert_names(&rules);
+    let told = table(&document, "Which alert tells of it");
+    let faults: Vec<&str> = table(&document, "The fault matrix")
+        .iter()
+        .map(|(fault, _)| *fault)
+        .collect();
+    assert!(faults.len() > 15);
+    let listed: Vec<&str> = told.iter().map(|(fault, _)| *fault).collect();
+    assert_eq!(listed, faults, "the tables have the same rows");
+    for (fault, says) in told {
+        let words = says.split(|letter: char| !letter.is_ascii_alphanumeric());
+        let named: Vec<&str> = words.filter(|word| word.starts_with("Bellhop")).collect();
+        let all_there = named.iter().all(|name| alerts.contains(name));
+        assert!(
+            all_there && (!named.is_empty() || says.starts_with("none: ")),
+            "{fault}: {says}"
+        );
+    }
+}
+
 async fn promtool(arguments: &[&str]) {
     let mut program = Command::new("promtool");
     program
