@@ -1,7 +1,7 @@
 # What a developer types. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test faults simulate fuzz upgrade packaging check fmt lint doc sqlx sqlx-check
+.PHONY: help setup setup-tests demo dashboards test faults simulate fuzz api-fuzz upgrade packaging check fmt lint doc sqlx sqlx-check
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -17,6 +17,9 @@ demo: setup ## Bellhop, its database and a sandbox marketplace on this machine; 
 
 test: setup-tests ## every test, beside a private PostgreSQL (installs Chromium and Prometheus); a filter in ARGS="…"
 	@scripts/test-database.sh cargo test --locked $(ARGS)
+
+dashboards: setup-tests ## draw grafana/dashboards anew from grafana/source
+	@DRAW_DASHBOARDS=1 scripts/test-database.sh cargo test --locked --quiet --test it -- every_dashboard_is_what_its_source_says
 
 faults: setup-tests ## the fault suite, for minutes; options in ARGS="--minutes 10 --seed N --rounds N"
 	@scripts/faults.sh $(ARGS)

@@ -7,8 +7,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 const FAST_SECONDS: &[f64] = &[
@@ -49,6 +49,9 @@ macro_rules! metrics {
     };
     (@make IntCounterVec, $name:expr, $help:expr, [$($label:literal),+]) => {
         IntCounterVec::new(Opts::new($name, $help), &[$($label),+]).expect("valid")
+    };
+    (@make CounterVec, $name:expr, $help:expr, [$($label:literal),+]) => {
+        CounterVec::new(Opts::new($name, $help), &[$($label),+]).expect("valid")
     };
     (@make IntGaugeVec, $name:expr, $help:expr, [$($label:literal),+]) => {
         IntGaugeVec::new(Opts::new($name, $help), &[$($label),+]).expect("valid")
@@ -102,8 +105,26 @@ metrics! {
     installation_transitions_total: IntCounterVec["application", "from", "to", "source"];
     /// Seconds left of the safe deadline of the connection that has waited longest for its activation; infinite when none waits.
     activation_deadline_seconds: GaugeVec["application"];
+    /// Active installations by what they live on: trial, paid, or other when neither is known to run.
+    active_installations: IntGaugeVec["application", "stage"];
+    /// Trials of active installations that end within seven days and have not been paid for.
+    trials_ending_soon: IntGaugeVec["application"];
+    /// Trials that ended within the last 30 days: paid; unpaid, when the installation is still there; left, when not.
+    trials_ended: IntGaugeVec["application", "outcome"];
+    /// Connections that were paid for the first time.
+    conversions_total: IntCounterVec["application"];
+    /// Payments that were learnt of, by currency: received, refunded.
+    payments_total: IntCounterVec["application", "currency", "result"];
+    /// What they come to, in major units of the currency.
+    payments_amount_total: CounterVec["application", "currency", "result"];
+    /// Discounts that rules set at a location.
+    discounts_set_total: IntCounterVec["application"];
+    /// Links to pay by that rules made.
+    payment_links_total: IntCounterVec["application"];
     /// Decisions about rules: fired, skipped, shadow (would have fired, and is only watched), or held beyond the cap.
-    firings_total: IntCounterVec["rule", "result"];
+    firings_total: IntCounterVec["application", "rule", "result"];
+    /// Why rules were skipped: condition (it does not hold), condition_failed, before (it has fired), late, over, off.
+    rule_skips_total: IntCounterVec["application", "rule", "reason"];
     /// Firings beyond the cap of their rule that wait for a person.
     firings_held: IntGaugeVec["application", "rule"];
     /// Tries to replace the rules while the service runs: loaded, refused for a mistake, or failed.
@@ -127,7 +148,7 @@ metrics! {
     /// Whether this process leaves the receiver of a rule's events alone because it does not answer: 1 while it does.
     forwarding_receiver_down: IntGaugeVec["application", "rule"];
     /// Starts of jobs by how they ended.
-    job_attempts_total: IntCounterVec["action", "outcome"];
+    job_attempts_total: IntCounterVec["application", "action", "outcome"];
     /// Time a job took, budget included.
     job_duration_seconds: HistogramVec["action"] = SLOW_SECONDS;
     /// Requests to the marketplace by answer: a status code, or what went wrong instead.
@@ -136,6 +157,10 @@ metrics! {
     marketplace_request_seconds: HistogramVec["call"] = SLOW_SECONDS;
     /// Time requests waited for their turn in the shared budget.
     marketplace_budget_wait_seconds: Histogram = SLOW_SECONDS;
+    /// Turns of the shared budget that were granted, by what they were for: activation, rule, unproven, reconciliation.
+    marketplace_budget_spent_total: IntCounterVec["account", "priority"];
+    /// Requests a minute that the shared budget grants at most.
+    marketplace_budget_per_minute: IntGaugeVec["account"];
     /// Rounds of comparing with the marketplace: complete; incomplete, when some places could not be looked at;
     /// interrupted, when it was given up for a while.
     reconcile_runs_total: IntCounterVec["application", "result"];

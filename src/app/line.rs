@@ -215,6 +215,11 @@ impl<'a> Line<'a> {
                 _ = stopping.wait_for(|stopping| *stopping), if !granted => return Err(Failure::Stopping),
             }
             waited += wait;
+            if granted {
+                let labels = [self.served.account.name.as_str(), self.priority.as_str()];
+                let spent = &self.app.metrics.marketplace_budget_spent_total;
+                spent.with_label_values(&labels).inc();
+            }
             if granted && asked.elapsed() > wait + LATE && given_up < GIVEN_UP {
                 given_up += 1;
             } else if granted {

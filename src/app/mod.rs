@@ -42,7 +42,7 @@ use tracing::warn;
 use self::{endpoints::Endpoints, rulebook::Rulebook, served::Served};
 use crate::{
     config::{Config, SmtpTls, value::Secret},
-    domain::ids::ApplicationId,
+    domain::{action::Priority, ids::ApplicationId},
     intake::{
         self, Intake,
         spool::{self, Spool},
@@ -129,9 +129,7 @@ impl App {
             .build_info
             .with_label_values(&[env!("CARGO_PKG_VERSION"), revision()])
             .set(1);
-        for account in &config.accounts {
-            metrics.circuit_state.with_label_values(&[&account.name]).set(0);
-        }
+        list_labels(&metrics, &config);
         let wake = Wake::default();
         let http = Http::new(NOTIFY_TIMEOUT).map_err(|error| anyhow!("{error}"))?;
         let settings = intake::Settings {
@@ -266,5 +264,29 @@ impl PerMinute {
         }
         window.1 += 1;
         window.1 <= self.limit
+    }
+}
+
+/// Shows zeros where nothing has happened yet: a counter that begins with its first count hides it from rates.
+fn list_labels(metrics: &Metrics, config: &Config) {
+    for account in &config.accounts {
+        let name = account.name.as_str();
+        metrics.circuit_state.with_label_values(&[name]).set(0);
+        let limit = &metrics.marketplace_budget_per_minute;
+        limit.with_label_values(&[name]).set(account.requests_per_minute.into());
+        for priority in Priority::SPENDING {
+            let spent = &metrics.marketplace_budget_spent_total;
+            spent.with_label_values(&[name, priority.as_str()]);
+        }
+    }
+    for application in &config.applications {
+        let id = application.id.to_string();
+        for counted in [
+            &metrics.conversions_total,
+            &metrics.discounts_set_total,
+            &metrics.payment_links_total,
+        ] {
+            counted.with_label_values(&[&id]);
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::{App, line::UNPROVEN_SHARE, served::Served};
 use crate::{
     domain::{
         action::{Action, BULK},
-        event::{Kind, Source},
+        event::{Cause, Kind, Source},
         ids::{ApplicationId, EventId, Place},
         installation::{Installation, NOT_INSTALLED},
         location::Location,
@@ -243,7 +243,7 @@ async fn look(tx: &mut PgTransaction<'_>, served: &Served, rule: &Rule) -> store
         let taken: HashSet<String> = firings::taken(tx, &keys).await?.into_iter().collect();
         for (((_, location), facts), said) in asked.iter().zip(&facts).zip(says) {
             match said {
-                Decision::Skip { reason } => outlook.leave_out(reason),
+                Decision::Skip { reason, .. } => outlook.leave_out(reason),
                 Decision::Fire { key, .. } if taken.contains(&key) => {
                     outlook.leave_out("done before under this name".to_owned());
                 }
@@ -269,6 +269,7 @@ fn say(rule: &Rule, installation: &Installation, facts: &Facts<'_>) -> Decision 
     match installation.is_there() {
         true => rules::judge(rule, facts),
         false => Decision::Skip {
+            cause: Cause::Over,
             reason: NOT_INSTALLED.to_owned(),
         },
     }

@@ -309,6 +309,20 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// Those that spend the budget of requests, the most urgent first.
+    pub const SPENDING: [Self; 4] = [Self::Activation, Self::Rule, Self::Unproven, Self::Reconciliation];
+
+    /// The word for it in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Activation => "activation",
+            Self::Rule => "rule",
+            Self::Unproven => "unproven",
+            Self::Reconciliation => "reconciliation",
+            Self::Forwarding => "forwarding",
+        }
+    }
+
     /// From the stored number; an unknown one counts as the lowest.
     pub fn from_number(number: i16) -> Self {
         match number {

@@ -282,6 +282,24 @@ words! {
     }
 }
 
+words! {
+    /// Why a rule does nothing about an event that it waits for, as a word; the reason says it in full.
+    Cause {
+        /// Its condition does not hold.
+        Condition = "condition",
+        /// Nobody can say whether its condition holds.
+        ConditionFailed = "condition_failed",
+        /// It has fired for that before.
+        Before = "before",
+        /// The moment was over for too long.
+        Late = "late",
+        /// The connection that the event is about is over.
+        Over = "over",
+        /// The rule is off.
+        Off = "off",
+    }
+}
+
 /// An event that Bellhop makes itself, on its way to the inbox.
 #[derive(Debug, Clone)]
 pub struct Draft {

@@ -344,7 +344,11 @@ fn payment_differences(seen: &Observation, known: &[Payment], expected: Option<i
                 periods,
             }),
             Some(known) if payment.refunded && !known.refunded => Some(Fact::PaymentRefunded {
-                payment: payment.clone(),
+                payment: Payment {
+                    // The status call does not say it; who told of the payment may have.
+                    currency: payment.currency.clone().or_else(|| known.currency.clone()),
+                    ..payment.clone()
+                },
                 periods,
             }),
             None | Some(_) => None,

@@ -7,6 +7,8 @@
 pub mod action;
 /// When something comes again and again.
 pub mod calendar;
+/// The currencies people pay with.
+pub mod currency;
 /// What numbers of countries, cities and kinds of business stand for.
 pub mod dictionary;
 /// What was learnt: kinds, sources, facts, and the states an event ends in.

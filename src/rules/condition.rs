@@ -20,6 +20,7 @@ use super::{
     mistake::{Notebook, Refusal},
     table::{Table, shorten_to},
 };
+use crate::domain::event::Cause;
 
 /// Longest source, in bytes.
 const LONGEST: usize = 2048;
@@ -59,12 +60,15 @@ impl Condition {
         }
     }
 
-    /// Why it does not hold, for people; nothing when it does.
-    pub(super) fn objection(&self, facts: &Facts<'_>) -> Option<String> {
+    /// Why it does not hold, as a word and for people; nothing when it does.
+    pub(super) fn objection(&self, facts: &Facts<'_>) -> Option<(Cause, String)> {
         match self.holds(facts) {
             Ok(true) => None,
-            Ok(false) => Some(format!("condition is false: {}", self.source)),
-            Err(why) => Some(format!("condition failed: {}", shorten_to(200, &why))),
+            Ok(false) => Some((Cause::Condition, format!("condition is false: {}", self.source))),
+            Err(why) => Some((
+                Cause::ConditionFailed,
+                format!("condition failed: {}", shorten_to(200, &why)),
+            )),
         }
     }
 

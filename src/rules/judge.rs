@@ -5,7 +5,7 @@ use super::{
     key::firing_key,
     rule::{Late, Mode, OncePer, Rule, Step},
 };
-use crate::domain::{action::Action, span};
+use crate::domain::{action::Action, event::Cause, span};
 
 /// How late a moment may be with `late = "skip"`: the scheduler looks every few seconds, and a
 /// restart takes a while.
@@ -23,6 +23,8 @@ pub enum Decision {
     },
     /// It does nothing.
     Skip {
+        /// Why, as a word.
+        cause: Cause,
         /// Why, for people.
         reason: String,
     },
@@ -37,7 +39,7 @@ pub fn judge(rule: &Rule, facts: &Facts<'_>) -> Decision {
 /// The same for an event that a person wants to have judged once more, however late that is.
 pub fn judge_again(rule: &Rule, facts: &Facts<'_>) -> Decision {
     let reason = match rule.mode {
-        Mode::Off => Some("the rule is off".to_owned()),
+        Mode::Off => Some(off()),
         Mode::Live | Mode::Shadow => rule.when.as_ref().and_then(|when| when.objection(facts)),
     };
     decision(rule, facts, reason)
@@ -48,9 +50,9 @@ pub fn would(rule: &Rule, facts: &Facts<'_>) -> Decision {
     decision(rule, facts, reason_not_to_fire(rule, facts))
 }
 
-fn decision(rule: &Rule, facts: &Facts<'_>, reason: Option<String>) -> Decision {
+fn decision(rule: &Rule, facts: &Facts<'_>, reason: Option<(Cause, String)>) -> Decision {
     match reason {
-        Some(reason) => Decision::Skip { reason },
+        Some((cause, reason)) => Decision::Skip { cause, reason },
         None => Decision::Fire {
             key: firing_key(rule, facts),
             once: rule.once_per,
@@ -58,16 +60,20 @@ fn decision(rule: &Rule, facts: &Facts<'_>, reason: Option<String>) -> Decision 
     }
 }
 
-fn reason_to_skip(rule: &Rule, facts: &Facts<'_>) -> Option<String> {
+fn off() -> (Cause, String) {
+    (Cause::Off, "the rule is off".to_owned())
+}
+
+fn reason_to_skip(rule: &Rule, facts: &Facts<'_>) -> Option<(Cause, String)> {
     match rule.mode {
-        Mode::Off => Some("the rule is off".to_owned()),
+        Mode::Off => Some(off()),
         Mode::Live | Mode::Shadow => reason_not_to_fire(rule, facts),
     }
 }
 
-fn reason_not_to_fire(rule: &Rule, facts: &Facts<'_>) -> Option<String> {
+fn reason_not_to_fire(rule: &Rule, facts: &Facts<'_>) -> Option<(Cause, String)> {
     if let Some(reason) = too_late(rule, facts) {
-        return Some(reason);
+        return Some((Cause::Late, reason));
     }
     rule.when.as_ref()?.objection(facts)
 }
@@ -92,7 +98,8 @@ pub fn object(rule: Option<&Rule>, (number, action): (i16, &Action), facts: &Fac
     let Some(step) = there.or_else(|| steps.iter().find(same)) else {
         return Some(Objection::Unknown);
     };
-    step.when.as_ref()?.objection(facts).map(Objection::Condition)
+    let (_, reason) = step.when.as_ref()?.objection(facts)?;
+    Some(Objection::Condition(reason))
 }
 
 fn too_late(rule: &Rule, facts: &Facts<'_>) -> Option<String> {

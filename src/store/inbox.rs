@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::{PgPool, PgTransaction};
 
 use crate::domain::{
-    event::{Fact, Kind, Ruling, Source, State},
+    event::{Cause, Fact, Kind, Ruling, Source, State},
     ids::{ApplicationId, EventId, FiringId, LocationId, Place},
 };
 
@@ -246,6 +246,8 @@ pub struct Decision {
     pub ruling: Ruling,
     /// The firing, unless it was skipped.
     pub firing: Option<FiringId>,
+    /// Why it was skipped, as a word. Not stored.
+    pub cause: Option<Cause>,
     /// Why it was skipped or is held.
     pub reason: Option<String>,
 }

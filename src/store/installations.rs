@@ -244,6 +244,20 @@ pub async fn remember_payment(tx: &mut PgTransaction<'_>, place: Place, payment:
     Ok(done.rows_affected() > 0)
 }
 
+/// The currencies of the payments that are known, by application; nothing where nobody said it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn currencies(pool: &PgPool) -> sqlx::Result<Vec<(ApplicationId, Option<String>)>> {
+    let rows = sqlx::query!("select distinct application_id, payment->>'currency' as currency from payments")
+        .fetch_all(pool)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (ApplicationId(row.application_id), row.currency))
+        .collect())
+}
+
 /// What is known of the place.
 ///
 /// # Errors

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::PgPool;
+use sqlx::{PgPool, PgTransaction};
 
 use super::jobs::Claimed;
-use crate::domain::ids::JobId;
+use crate::domain::ids::{ApplicationId, JobId};
 
 /// How far an entry has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,25 @@ pub struct Entry {
     pub called_seconds_ago: Option<f64>,
     /// What people should know.
     pub note: Option<String>,
+}
+
+/// What a payment that we reported was made in.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn currency(
+    tx: &mut PgTransaction<'_>,
+    application: ApplicationId,
+    payment: i64,
+) -> sqlx::Result<Option<String>> {
+    let found = sqlx::query_scalar!(
+        "select currency from ledger where application_id = $1 and payment_id = $2 and kind = 'payment'",
+        application.0,
+        payment
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(found.flatten())
 }
 
 /// The entry of a job.

@@ -37,6 +37,27 @@ pub struct Stats {
     pub held: Vec<(ApplicationId, String, i64)>,
     /// Active locations by application and what their webhook settings said.
     pub hooks: BTreeMap<(i64, String), i64>,
+    /// Trials and what people live on, by application.
+    pub business: BTreeMap<i64, Business>,
+}
+
+/// How an application does.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Business {
+    /// Active installations that are paid for.
+    pub paid: i64,
+    /// Active installations in a trial that nobody has paid for yet.
+    pub trial: i64,
+    /// Active installations of which neither is known.
+    pub other: i64,
+    /// Those of `trial` that end within seven days.
+    pub ending: i64,
+    /// Trials that ended within 30 days and were paid.
+    pub ended_paid: i64,
+    /// Such that were not, where the installation is still there.
+    pub ended_unpaid: i64,
+    /// Such that were not, where it is gone.
+    pub ended_left: i64,
 }
 
 /// Reads them all. Connections that are older than `activation_limit` cannot be activated any more and do not count.
@@ -54,6 +75,7 @@ pub async fn read(pool: &PgPool, activation_limit: Duration) -> sqlx::Result<Sta
     stats.activation_oldest_seconds = oldest_activations(pool, activation_limit).await?;
     stats.reconciled_at = reconciled_at(pool).await?;
     stats.hooks = hooks(pool).await?;
+    stats.business = business(pool).await?;
     Ok(stats)
 }
 
@@ -169,4 +191,38 @@ async fn hooks(pool: &PgPool) -> sqlx::Result<BTreeMap<(i64, String), i64>> {
         .into_iter()
         .map(|row| ((row.application_id, row.hooks), row.count))
         .collect())
+}
+
+async fn business(pool: &PgPool) -> sqlx::Result<BTreeMap<i64, Business>> {
+    let rows = sqlx::query!(
+        r#"
+        select application_id,
+            count(*) filter (where status = 'active') as "active!",
+            count(*) filter (where status = 'active' and has_paid and paid_until > now()) as "paid!",
+            count(*) filter (where status = 'active' and not has_paid and trial_ends_at > now()) as "trial!",
+            count(*) filter (where status = 'active' and not has_paid and trial_ends_at > now()
+                and trial_ends_at <= now() + interval '7 days') as "ending!",
+            count(*) filter (where ended and has_paid) as "ended_paid!",
+            count(*) filter (where ended and not has_paid and status <> 'uninstalled') as "ended_unpaid!",
+            count(*) filter (where ended and not has_paid and status = 'uninstalled') as "ended_left!"
+        from installations,
+            lateral (select trial_ends_at <= now() and trial_ends_at > now() - interval '30 days' as ended) as over
+        group by 1
+        "#
+    )
+    .fetch_all(pool)
+    .await?;
+    let business = rows.into_iter().map(|row| {
+        let business = Business {
+            paid: row.paid,
+            trial: row.trial,
+            other: row.active - row.paid - row.trial,
+            ending: row.ending,
+            ended_paid: row.ended_paid,
+            ended_unpaid: row.ended_unpaid,
+            ended_left: row.ended_left,
+        };
+        (row.application_id, business)
+    });
+    Ok(business.collect())
 }

@@ -17,7 +17,7 @@ use crate::{
         link::Link,
     },
     marketplace::calls,
-    store::{self, PgTransaction, installations, looks},
+    store::{self, PgTransaction, installations, ledger, looks},
 };
 
 /// Asks the marketplace (M6) where an installation stands, and which connection that is about. `None` when it uses a
@@ -59,15 +59,9 @@ pub(super) async fn differences(
         installations::seen_again(&mut tx, place, seen.observed_at).await?;
     }
     looks::note_by_job(&mut tx, place, seen.observed_at).await?;
-    tx.commit().await?;
     let mut facts = installation.differences(seen, &known, expected.map(|expected| expected.id));
-    for fact in &mut facts {
-        if let (Fact::PaymentReceived { payment, .. }, Some(expected)) = (fact, expected)
-            && payment.id == Some(expected.id)
-        {
-            payment.currency.clone_from(&expected.currency);
-        }
-    }
+    name_currencies(&mut tx, place, &mut facts, expected).await?;
+    tx.commit().await?;
     Ok(drafts(place, facts, source, seen))
 }
 
@@ -85,10 +79,11 @@ pub(super) async fn found(
         (Some(link), Some((made_at, generation))) => generation == installation.generation && link.succeeds(made_at),
         _ => false,
     };
-    let facts = match is_another && installation.is_there() && seen.is_connected() {
+    let mut facts = match is_another && installation.is_there() && seen.is_connected() {
         true => installation.differences_after_reinstall(seen, &known),
         false => installation.differences(seen, &known, None),
     };
+    name_currencies(tx, place, &mut facts, None).await?;
     if facts.is_empty() && installation.status == seen.status {
         installations::seen_again(tx, place, seen.observed_at).await?;
     }
@@ -97,6 +92,27 @@ pub(super) async fn found(
         next = next.apply(fact, seen.observed_at).0;
     }
     Ok((drafts(place, facts, Source::Reconciliation, seen), next.generation))
+}
+
+/// The status call does not say what was paid in. Of a payment that a callback announced the callback did; of one that
+/// we reported the ledger knows.
+async fn name_currencies(
+    tx: &mut PgTransaction<'_>,
+    place: Place,
+    facts: &mut [Fact],
+    expected: Option<&ExpectedPayment>,
+) -> Result<(), Failure> {
+    for fact in facts {
+        let Fact::PaymentReceived { payment, .. } = fact else {
+            continue;
+        };
+        let Some(id) = payment.id else { continue };
+        payment.currency = match expected.filter(|expected| expected.id == id) {
+            Some(expected) => expected.currency.clone(),
+            None => ledger::currency(tx, place.application_id, id).await?,
+        };
+    }
+    Ok(())
 }
 
 fn drafts(place: Place, facts: Vec<Fact>, source: Source, seen: &Observation) -> Vec<Draft> {

@@ -7,8 +7,9 @@ use tracing::{error, info, warn};
 use super::Step;
 use crate::{
     app::App,
+    domain::currency,
     store::{
-        self, erasing, holds, jobs,
+        self, erasing, holds, installations, jobs,
         partitions::{self, DAYS_AHEAD, EVENTS, JOBS},
         replays, sizes, upkeep,
     },
@@ -111,7 +112,22 @@ async fn erase(app: &App, now: DateTime<Utc>) -> Result<Step> {
     }
 }
 
+/// Shows zeros for the currencies that people have paid with, for the same reason as `app` does for what it knows at the
+/// start.
+async fn list_currencies(app: &App) -> Result<()> {
+    for (application, currency) in installations::currencies(&app.pool).await? {
+        let application = application.to_string();
+        for result in ["received", "refunded"] {
+            let labels = [&application, currency::label(currency.as_deref()), result];
+            app.metrics.payments_total.with_label_values(&labels);
+            app.metrics.payments_amount_total.with_label_values(&labels);
+        }
+    }
+    Ok(())
+}
+
 async fn measure(app: &App) -> Result<()> {
+    list_currencies(app).await?;
     for size in sizes::read(&app.pool).await? {
         let labels = [size.table.as_str()];
         app.metrics.table_bytes.with_label_values(&labels).set(size.bytes);

@@ -263,7 +263,7 @@ impl<'r> Replay<'r> {
             self.report.seen_as_now.insert(place.location_id);
         }
         let key = match rules::would(self.rule, &facts) {
-            Decision::Skip { reason } => return self.skip(reason),
+            Decision::Skip { reason, .. } => return self.skip(reason),
             Decision::Fire { key, .. } => key,
         };
         if !self.keys.insert(key.clone()) {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     app::{served::Served, view::view},
     domain::{
-        event::Fact,
+        event::{Cause, Fact},
         ids::{EventId, Place},
         installation::{Change, Installation},
         location::Location,
@@ -98,12 +98,12 @@ impl Court {
             None => self.stale(event, &installation),
         };
         let each = |rule: &Rule, facts: &Facts<'_>| {
-            let skip = |reason: String| rules::Decision::Skip { reason };
+            let skip = |cause: Cause, reason: String| rules::Decision::Skip { cause, reason };
             if let Some(why) = &stale {
-                return skip(why.clone());
+                return skip(Cause::Over, why.clone());
             }
             if terms.forced_by.is_none() && self.fired.contains(&(event.id, rule.name.clone())) {
-                return skip("it has fired for this event before".to_owned());
+                return skip(Cause::Before, "it has fired for this event before".to_owned());
             }
             match terms.forced_by {
                 None => rules::judge(rule, facts),

@@ -72,7 +72,7 @@ impl Run<'_> {
         };
         let words = rulings.into_iter().map(|ruling| {
             let reason = match ruling.decision {
-                Decision::Skip { reason } => Some(reason),
+                Decision::Skip { reason, .. } => Some(reason),
                 Decision::Fire { key, once } => {
                     let is_taken = taken.contains(&key) || !self.keys.insert(key);
                     is_taken.then(|| format!("fired before (once per {once})"))

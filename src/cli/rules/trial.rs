@@ -249,23 +249,21 @@ fn tried_on(rule: &Rule, sample: &Sample) -> (Sheet, Value) {
         Subject::Status | Subject::Entity { .. } | Subject::Payment(_) | Subject::Expired { .. } => None,
     };
     let kind = &sample.event.kind;
-    let decision = if rule.trigger.matches(kind, came) {
-        rules::would(rule, &facts)
-    } else {
-        Decision::Skip {
-            reason: format!("it waits for {}, and this is {kind}", rule.trigger),
-        }
+    let fires = match rules::would(rule, &facts) {
+        _ if !rule.trigger.matches(kind, came) => Err(format!("it waits for {}, and this is {kind}", rule.trigger)),
+        Decision::Skip { reason, .. } => Err(reason),
+        Decision::Fire { key, .. } => Ok(key),
     };
     let mut sheet = Sheet::new(&format!("Rule {}", rule.name));
     sheet.field("event", Some(kind));
     let mut item = json!({"rule": rule.name, "kind": kind, "fires": false});
-    match decision {
-        Decision::Skip { reason } => {
+    match fires {
+        Err(reason) => {
             sheet.field("would", Some("not fire"));
             sheet.field("because", Some(&reason));
             item["reason"] = reason.into();
         }
-        Decision::Fire { key, .. } => {
+        Ok(key) => {
             sheet.field("would", Some("fire"));
             sheet.field("key", Some(&key));
             let steps = rules::preview(rule, &facts);

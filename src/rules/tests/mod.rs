@@ -151,7 +151,7 @@ impl World {
     fn judged(&self, set: &RuleSet) -> String {
         match judge(&set.rules()[0], &self.facts()) {
             Decision::Fire { key, .. } => key,
-            Decision::Skip { reason } => format!("- {reason}"),
+            Decision::Skip { reason, .. } => format!("- {reason}"),
         }
     }
 }

@@ -112,6 +112,7 @@ fn show(app: &App, stats: &Stats) {
     }
     show_held(app, stats);
     show_forwarding(app, stats);
+    show_business(app, stats);
     for action in ACTION_NAMES {
         for state in ["available", "running"] {
             let key = (state.to_owned(), action.to_owned());
@@ -134,6 +135,33 @@ fn show(app: &App, stats: &Stats) {
     metrics
         .events_oldest_unprocessed_seconds
         .set(stats.events_oldest_unprocessed_seconds);
+}
+
+/// Of an application nobody has connected yet all of it reads zero.
+fn show_business(app: &App, stats: &Stats) {
+    let metrics = &app.metrics;
+    for served in app.all_served() {
+        let application = served.id.to_string();
+        let business = stats.business.get(&served.id.0).copied().unwrap_or_default();
+        for (stage, count) in [
+            ("trial", business.trial),
+            ("paid", business.paid),
+            ("other", business.other),
+        ] {
+            let labels = [application.as_str(), stage];
+            metrics.active_installations.with_label_values(&labels).set(count);
+        }
+        for (outcome, count) in [
+            ("paid", business.ended_paid),
+            ("unpaid", business.ended_unpaid),
+            ("left", business.ended_left),
+        ] {
+            let labels = [application.as_str(), outcome];
+            metrics.trials_ended.with_label_values(&labels).set(count);
+        }
+        let soon = metrics.trials_ending_soon.with_label_values(&[&application]);
+        soon.set(business.ending);
+    }
 }
 
 /// One label for each rule that forwards; of rules that were taken out nothing stays.

@@ -136,7 +136,7 @@ async fn work(app: Arc<App>, settler: Settler, jobs: Vec<Claimed>) {
         let action = action_name(job);
         app.metrics
             .job_attempts_total
-            .with_label_values(&[action, done.outcome.word()])
+            .with_label_values(&[&job.place.application_id.to_string(), action, done.outcome.word()])
             .inc();
         app.metrics
             .job_duration_seconds

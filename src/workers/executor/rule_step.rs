@@ -126,7 +126,20 @@ pub(super) async fn run(
         | Action::AnnounceCall { .. }
         | Action::LogCall { .. } => Ok(Outcome::Discard("not an action of rules".to_owned())),
     };
+    if let Ok(Outcome::Done(_)) = &outcome {
+        count(app, served, action);
+    }
     outcome.map(Done::of)
+}
+
+/// What the marketplace was asked for and did. A discount of zero takes one away.
+fn count(app: &App, served: &Served, action: &Action) {
+    let counter = match action {
+        Action::SetDiscount { percent } if !percent.is_zero() => &app.metrics.discounts_set_total,
+        Action::CreatePaymentLink { .. } => &app.metrics.payment_links_total,
+        _ => return,
+    };
+    counter.with_label_values(&[&served.id.to_string()]).inc();
 }
 
 fn number(scene: &Scene<'_>, template: &str) -> Result<i64, String> {

@@ -7,7 +7,10 @@ use serde_json::Value;
 use super::Sitting;
 use crate::{
     app::steps,
-    domain::{event::Ruling, ids::ApplicationId},
+    domain::{
+        event::{Cause, Ruling},
+        ids::ApplicationId,
+    },
     rules::{OncePer, Rule},
     store::{
         PgTransaction,
@@ -56,6 +59,7 @@ impl Sitting<'_> {
             .collect();
         let mut queued = Vec::new();
         for ((wanted, event), firing) in wanted.iter().zip(firings::claim(tx, &new).await?) {
+            let cause = firing.is_none().then_some(Cause::Before);
             let (ruling, reason) = match firing {
                 None => (
                     Ruling::Skipped,
@@ -76,7 +80,8 @@ impl Sitting<'_> {
             };
             let verdict = self.came_to.verdicts.get_mut(wanted.at.0);
             if let Some(decision) = verdict.and_then(|verdict| verdict.decisions.get_mut(wanted.at.1)) {
-                (decision.ruling, decision.firing, decision.reason) = (ruling, firing, reason);
+                (decision.ruling, decision.firing) = (ruling, firing);
+                (decision.cause, decision.reason) = (cause, reason);
             }
         }
         self.came_to.has_jobs |= !queued.is_empty();

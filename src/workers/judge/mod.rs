@@ -5,6 +5,7 @@
 mod bulk;
 mod calls;
 mod closer;
+mod counting;
 mod firing;
 mod replay;
 
@@ -15,13 +16,13 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use tracing::error;
 
-pub(super) use self::replay::judge_again;
-use self::{bulk::Bulks, closer::look_closer, firing::Wanted};
+use self::{bulk::Bulks, closer::look_closer, counting::Taking, firing::Wanted};
+pub(super) use self::{counting::count_state, replay::judge_again};
 use crate::{
     app::{App, moments, rulebook::Rules, served::Served, view::view},
     domain::{
         event::{Fact, Kind, Ruling, Source, State},
-        ids::Place,
+        ids::{ApplicationId, Place},
         installation::{Change, Installation, Status},
         location::Location,
     },
@@ -38,53 +39,18 @@ use crate::{
 /// What judging came to, for the metrics.
 #[derive(Default)]
 pub(super) struct Judgement {
+    /// Whose the events were, in their order.
+    applications: Vec<ApplicationId>,
     /// In the order of the events.
     verdicts: Vec<Verdict>,
+    /// What was paid or given back.
+    takings: Vec<Taking>,
+    /// Applications that were paid for at a place for the first time of its connection.
+    converted: Vec<ApplicationId>,
     /// Which event moved its installation, from where to where.
     moves: Vec<(usize, Status, Status)>,
     /// Whether there is something to do now.
     pub(super) has_jobs: bool,
-}
-
-impl Judgement {
-    /// Counts what was committed.
-    pub(super) fn count(&self, app: &App, events: &[Waiting]) {
-        let now = Utc::now();
-        for (event, verdict) in events.iter().zip(&self.verdicts) {
-            count_state(app, event, verdict.state);
-            let lag = (now - event.received_at).to_std().unwrap_or_default();
-            app.metrics.event_lag_seconds.observe(lag.as_secs_f64());
-        }
-        self.count_rulings(app);
-        for (event, from, to) in &self.moves {
-            let Some(event) = events.get(*event) else { continue };
-            let application = event.place.application_id.to_string();
-            let labels = [application.as_str(), from.as_str(), to.as_str(), event.source.as_str()];
-            app.metrics
-                .installation_transitions_total
-                .with_label_values(&labels)
-                .inc();
-        }
-    }
-}
-
-impl Judgement {
-    /// Counts what rules said.
-    pub(super) fn count_rulings(&self, app: &App) {
-        for decision in self.verdicts.iter().flat_map(|verdict| &verdict.decisions) {
-            let labels = [decision.rule.as_str(), decision.ruling.as_str()];
-            app.metrics.firings_total.with_label_values(&labels).inc();
-        }
-    }
-}
-
-/// Counts how an event ended.
-pub(super) fn count_state(app: &App, event: &Waiting, state: State) {
-    let application = event.place.application_id.to_string();
-    app.metrics
-        .events_judged_total
-        .with_label_values(&[&application, state.as_str()])
-        .inc();
 }
 
 /// Judges events, in their order, and takes them out of the inbox.
@@ -105,7 +71,7 @@ pub(super) async fn judge(
             .verdict(tx, event, events)
             .await
             .with_context(|| format!("event {}", event.id))?;
-        sitting.came_to.verdicts.push(verdict);
+        sitting.came_to.add(event, verdict);
     }
     sitting.fire(tx, events).await?;
     inbox::settle(tx, events, &sitting.came_to.verdicts).await?;
@@ -224,6 +190,7 @@ impl<'a> Sitting<'a> {
             Change::Moved | Change::Happened if remember(tx, event).await? => None,
             Change::Moved | Change::Happened => Some("this payment was known"),
         };
+        self.came_to.take(event, note.is_none(), (&before, &after));
         self.came_to.has_jobs |= look_closer(tx, event, &after, &mut self.looked_at).await?;
         let decisions = match note {
             None => self.decide(served, event, &after),
@@ -266,10 +233,13 @@ impl<'a> Sitting<'a> {
                 rule: rule.name.clone(),
                 ruling: Ruling::Skipped,
                 firing: None,
+                cause: None,
                 reason: None,
             };
             match rules::judge(rule, &facts) {
-                rules::Decision::Skip { reason } => decision.reason = Some(reason),
+                rules::Decision::Skip { cause, reason } => {
+                    (decision.cause, decision.reason) = (Some(cause), Some(reason));
+                }
                 rules::Decision::Fire { key, once } => self.wanted.push(Wanted {
                     at: (self.came_to.verdicts.len(), decisions.len()),
                     rule,

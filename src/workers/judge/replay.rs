@@ -49,7 +49,7 @@ pub(in crate::workers) async fn judge_again(
     };
     for (again, event) in there.iter().zip(&events) {
         let verdict = sitting.verdict_again(&court, again, event);
-        sitting.came_to.verdicts.push(verdict);
+        sitting.came_to.add(event, verdict);
     }
     sitting.fire(tx, &events).await?;
     let judged = there.iter().zip(&events).zip(&sitting.came_to.verdicts);
@@ -94,10 +94,13 @@ impl Sitting<'_> {
                 rule: ruling.rule.name.clone(),
                 ruling: Ruling::Skipped,
                 firing: None,
+                cause: None,
                 reason: None,
             };
             match ruling.decision {
-                rules::Decision::Skip { reason } => decision.reason = Some(reason),
+                rules::Decision::Skip { cause, reason } => {
+                    (decision.cause, decision.reason) = (Some(cause), Some(reason));
+                }
                 rules::Decision::Fire { key, once } => self.wanted.push(Wanted {
                     at: (self.came_to.verdicts.len(), verdict.decisions.len()),
                     rule: ruling.rule,

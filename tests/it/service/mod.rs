@@ -13,6 +13,7 @@ mod convergence;
 pub(crate) mod crash;
 mod dictionaries;
 mod doors;
+mod figures;
 mod forwarding;
 mod forwarding_crew;
 mod gate;
