@@ -2,11 +2,15 @@
 
 mod actions;
 mod api;
+mod api_hostile;
+mod api_paging;
+mod api_problems;
 mod budget;
 mod bulk;
 mod caps;
 mod claims;
 mod connecting;
+pub(crate) mod contract;
 mod convergence;
 pub(crate) mod crash;
 mod dictionaries;

@@ -152,9 +152,16 @@ fn as_told(schema: Value) -> Value {
         some.retain(|one| !is_null(one) && !one.is_null());
         match (key, some.as_slice()) {
             ("type", [only]) => drop(schema.insert(key.to_owned(), only.clone())),
-            ("anyOf", [Value::Object(only)]) => schema.extend(only.clone()),
+            ("anyOf", [Value::Object(only)]) => {
+                for (key, value) in only {
+                    schema.entry(key).or_insert_with(|| value.clone());
+                }
+            }
             _ => drop(schema.insert(key.to_owned(), some.into())),
         }
+    }
+    if schema.get("default") == Some(&Value::Null) {
+        schema.remove("default");
     }
     let bare = ["enum", "const", "format", "pattern"]
         .iter()

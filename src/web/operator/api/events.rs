@@ -141,6 +141,7 @@ const WHICH: [&str; 8] = [
 
 /// Which events, and on what terms. At least one key has to say which.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = false))]
 #[schemars(extend("anyOf" = WHICH.map(|key| json!({"required": [key]}))))]
 struct Replay {
     #[serde(flatten)]
@@ -153,7 +154,10 @@ struct Replay {
 
 async fn replay_some(app: Bellhop, _: Nothing, body: Replay) -> Result<Done<Report>, Problem> {
     let Replay { ask, dry_run } = body;
-    if !ask.keys().any(|key| WHICH.contains(&key.as_str())) {
+    let says = |(key, value): (&String, &Value)| {
+        WHICH.contains(&key.as_str()) && !value.is_null() && value.as_array().is_none_or(|ids| !ids.is_empty())
+    };
+    if !ask.iter().any(says) {
         let detail = format!("Say which events: one of {}.", WHICH.join(", "));
         return Err(Problem::invalid(detail));
     }
