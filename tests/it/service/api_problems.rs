@@ -238,7 +238,11 @@ async fn every_refusal_is_a_problem_that_says_what_is_wrong(pool: PgPool) {
             400,
             "Query deserialize error: unknown field `x`",
         ),
-        (plain("GET", "/api/v1/jobs/99999999999999999999"), 400, "can not parse"),
+        (
+            plain("GET", "/api/v1/jobs/99999999999999999999"),
+            400,
+            "Path deserialize error: can not parse",
+        ),
         (plain("GET", "/api/v1/holds?cursor=-1"), 400, "cursor: hand back"),
         (
             plain("GET", "/api/v1/plans/9223372036854775807"),
@@ -267,8 +271,12 @@ async fn every_refusal_is_a_problem_that_says_what_is_wrong(pool: PgPool) {
             404,
             "There is no rule `r`.",
         ),
-(said("/api/v1/events/replay", "{\"ids\":[]}"), 400, "Say which events"),
-        (said("/api/v1/events/replay", "{\"application\":null}"), 400, "Say which events"),
+        (said("/api/v1/events/replay", "{\"ids\":[]}"), 400, "Say which events"),
+        (
+            said("/api/v1/events/replay", "{\"application\":null}"),
+            400,
+            "Say which events",
+        ),
         (said("/api/v1/plans", large), 413, "JSON payload"),
         (
             said("/api/v1/plans", format!("{{\"application\":{APP},\"file\":\"?\"}}")),
