@@ -131,8 +131,8 @@ done
 [ -n "$ready" ] || { echo "api-fuzz: the service did not become ready" >&2; exit 1; }
 
 play() { curl -fsS -o "$folder/played" -H 'Content-Type: application/json' -d "$2" "http://127.0.0.1:$sandbox/_sandbox/$1"; }
-play connect '{"application_id": 18289, "location_ids": [1, 2, 3], "follow": true}'
-for location in 1 2 3; do
+play connect '{"application_id": 18289, "location_ids": [100001, 100002, 100003], "follow": true}'
+for location in 100001 100002 100003; do
   play change "{\"location_id\": $location, \"resource\": \"client\", \"status\": \"update\"}"
 done
 sleep 3
@@ -144,14 +144,8 @@ asked = urllib.request.Request(sys.argv[1], headers={"Authorization": "Bearer to
 OpenAPIV31SpecValidator(json.load(urllib.request.urlopen(asked))).validate()
 PYTHON
 echo "api-fuzz: $minutes minutes, --seed $seed"
-cat >"$folder/schemathesis.toml" <<CONFIG
-[parameters]
-application_id = 18289
-location_id = [1, 2, 3, 4]
-rule = ["welcome", "capped", "watched", "none"]
-CONFIG
 status=0
-"$tools/bin/schemathesis" --config-file "$folder/schemathesis.toml" run "http://127.0.0.1:$operator/api/v1/openapi.json" \
+"$tools/bin/schemathesis" run "http://127.0.0.1:$operator/api/v1/openapi.json" \
   -H "Authorization: Bearer token-of-the-api-fuzz" --checks all --phases examples,coverage,fuzzing,stateful \
   --mode all --max-examples "$examples" --max-time $((60 * minutes)) --continue-on-failure --seed "$seed" \
   --suppress-health-check all --warnings off --no-color || status=$?
