@@ -37,6 +37,9 @@ fuzz: ## changed deliveries, redirects and answers, others each time; MINUTES=5
 	@end=$$(($$(date +%s) + 60 * $${MINUTES:-5})); while [ $$(date +%s) -lt $$end ]; do \
 	  PROPTEST_CASES=$${CASES:-20000} cargo test --locked --lib -- fuzz:: any_answer || exit 1; done
 
+api-fuzz: setup ## the API against schemathesis (needs Python), for minutes; ARGS="--minutes N --seed N --examples N"
+	@scripts/api-fuzz.sh $(ARGS)
+
 check: fmt lint doc sqlx-check ## format, lints, documentation, query cache
 
 fmt:

@@ -2,6 +2,7 @@
 
 pub(crate) mod claims;
 mod markdown;
+mod operations;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -170,6 +171,17 @@ fn every_configuration_and_every_rule_shown_is_accepted() {
     }
     assert!(shown > 5, "examples are found in the documents");
     nothing_wrong(wrong);
+}
+
+#[test]
+fn the_operations_of_the_api_are_those_of_the_code() {
+    let refresh = std::env::var_os("REFRESH_DOCS").is_some();
+    nothing_wrong(
+        operations::told(&root().join("docs/api.md"), refresh)
+            .err()
+            .into_iter()
+            .collect(),
+    );
 }
 
 #[test]

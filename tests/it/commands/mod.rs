@@ -43,7 +43,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("locations list", "Installations, by application and location"),
     (
         "locations show",
-        "One installation: status, history, payments, firings, jobs, events",
+        "One installation: status, history, payments, ledger, firings, jobs, events",
     ),
     ("events list", "Events, newest first"),
     (
@@ -53,6 +53,11 @@ const COMMANDS: &[(&str, &str)] = &[
     (
         "events replay",
         "Have the rules judge events once more, as everything is now",
+    ),
+    ("firings", "Look at what rules did, would have done, or want to do"),
+    (
+        "firings list",
+        "Firings, newest first; also of rules that are only watched, and such that wait for a person",
     ),
     ("jobs list", "Jobs, newest first"),
     (

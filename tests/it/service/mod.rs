@@ -2,6 +2,9 @@
 
 mod actions;
 mod api;
+mod api_hostile;
+mod api_paging;
+mod api_problems;
 mod backup;
 mod budget;
 mod bulk;
@@ -9,6 +12,7 @@ mod canaries;
 mod caps;
 mod claims;
 mod connecting;
+pub(crate) mod contract;
 mod convergence;
 pub(crate) mod crash;
 mod dictionaries;

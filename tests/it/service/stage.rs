@@ -21,6 +21,7 @@ use bellhop::{
 use serde_json::Value;
 use sqlx::{ConnectOptions, PgPool};
 
+use super::contract::{self, Answer};
 use crate::ports::free_port;
 
 pub(crate) const TOKEN: &str = "test-partner-token-0001";
@@ -175,15 +176,9 @@ impl Stage {
 
     /// Asks the operator API.
     pub(crate) async fn api(&self, path: &str) -> Value {
-        let answer = self
-            .http
-            .get(self.operator_url(path))
-            .bearer_auth(OPERATOR_TOKEN)
-            .send()
-            .await
-            .expect("an answer");
-        assert_eq!(answer.status(), 200, "{path}");
-        serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON")
+        let answer = self.asked("GET", path, None).await;
+        assert_eq!(answer.status, 200, "{path}");
+        answer.json()
     }
 
     /// Everything Bellhop knows of a location.
@@ -425,23 +420,31 @@ impl Stage {
 
     /// Asks the operator API to do something; the status and what it says.
     pub(crate) async fn order(&self, path: &str) -> (u16, Value) {
-        let request = self.http.post(self.operator_url(path)).bearer_auth(OPERATOR_TOKEN);
-        let answer = request.send().await.expect("an answer");
-        let status = answer.status().as_u16();
-        let body = answer.text().await.expect("a body");
-        (status, serde_json::from_str(&body).expect("JSON"))
+        let answer = self.asked("POST", path, None).await;
+        (answer.status, answer.json())
+    }
+
+    /// An answer of the operator API, which is one that its description tells of.
+    pub(crate) async fn asked(&self, method: &str, path: &str, said: Option<&Value>) -> Answer {
+        let verb = method.parse().expect("a method");
+        let mut request = self
+            .http
+            .request(verb, self.operator_url(path))
+            .bearer_auth(OPERATOR_TOKEN);
+        if let Some(said) = said {
+            request = request
+                .header("Content-Type", "application/json")
+                .body(said.to_string());
+        }
+        let answer = Answer::read(request.send().await.expect("an answer")).await;
+        contract::fits(method, &format!("/api/v1/{path}"), &answer);
+        answer
     }
 
     /// The same with more to say.
     pub(crate) async fn order_with(&self, path: &str, said: &Value) -> (u16, Value) {
-        let request = self.http.post(self.operator_url(path)).bearer_auth(OPERATOR_TOKEN);
-        let request = request
-            .header("Content-Type", "application/json")
-            .body(said.to_string());
-        let answer = request.send().await.expect("an answer");
-        let status = answer.status().as_u16();
-        let body = answer.text().await.expect("a body");
-        (status, serde_json::from_str(&body).expect("JSON"))
+        let answer = self.asked("POST", path, Some(said)).await;
+        (answer.status, answer.json())
     }
 
     /// The requests that one of the sandbox's inboxes took, oldest first.
