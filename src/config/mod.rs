@@ -6,6 +6,8 @@ mod accounts;
 /// The two brands of the marketplace and what differs between them.
 pub mod brand;
 mod environment;
+/// How the owner's page looks.
+pub mod page;
 mod place;
 mod secrets;
 mod sections;
@@ -144,6 +146,7 @@ impl Config {
         let places = self.places.clone();
         let mut notes = Notes::new(&places);
         secrets::fill_in(&mut self, &mut notes);
+        page::fill_in(&mut self, &mut notes);
         validate::check(&self, &mut notes);
         telephony::check(&self, &mut notes);
         notes.into_result()?;
