@@ -1,13 +1,12 @@
-use std::{
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{ConfigFile, Misused, output::tell, reading::explained, service::Database, table::Table};
+use super::{
+    ConfigFile, Misused, output::tell, reading::explained, service::Database, table::Table, terminal::Progress,
+};
 use crate::{
     domain::{
         ids::{ApplicationId, LocationId, Place},
@@ -19,9 +18,6 @@ use crate::{
         jobs::{self, Cancel},
     },
 };
-
-/// How often long work says how far it is.
-const PROGRESS: Duration = Duration::from_secs(2);
 
 #[derive(Args)]
 pub(super) struct Erase {
@@ -88,17 +84,17 @@ impl Erase {
             before: store::now(pool).await?,
             asked_by: AskedBy::Operator,
         };
-        let mut told = Instant::now();
+        let progress = Progress::begin("Erasing");
         let gone = erasing::erase(pool, &order, |so_far| {
-            if told.elapsed() > PROGRESS {
-                told = Instant::now();
-                eprintln!(
+            progress.say(|| {
+                format!(
                     "so far {} events, {} jobs, {} attempts, {} firings",
                     so_far.events, so_far.jobs, so_far.attempts, so_far.firings
-                );
-            }
+                )
+            });
         });
         let gone = gone.await?;
+        drop(progress);
         let left = erasing::known(pool, place).await?;
         self.show(&left, &gone)
     }

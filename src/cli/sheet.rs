@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{output::harmless, table::Table};
+use super::{output::harmless, table::Table, terminal::Surface};
 
 /// Where the values of fields begin.
 const VALUE_COLUMN: usize = 16;
@@ -34,8 +34,8 @@ impl Sheet {
             self.note(name, "none");
         } else {
             self.begin(name);
-            self.lines
-                .extend(table.lines().into_iter().map(|line| format!("  {line}")));
+            let lines = table.lines_on(Surface::of_output().inset(2));
+            self.lines.extend(lines.into_iter().map(|line| format!("  {line}")));
         }
     }
 
