@@ -1,7 +1,7 @@
 # What a developer types. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test faults simulate fuzz upgrade check fmt lint doc sqlx sqlx-check
+.PHONY: help setup setup-tests demo test faults simulate fuzz upgrade reference check fmt lint doc sqlx sqlx-check
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -30,6 +30,9 @@ upgrade: setup ## the version before and this one side by side under load; minut
 fuzz: ## changed deliveries, redirects and answers, others each time; MINUTES=5
 	@end=$$(($$(date +%s) + 60 * $${MINUTES:-5})); while [ $$(date +%s) -lt $$end ]; do \
 	  PROPTEST_CASES=$${CASES:-20000} cargo test --locked --lib -- fuzz:: any_answer || exit 1; done
+
+reference: ## write docs/reference anew, after a configuration key or the vocabulary of rules changed
+	@REFERENCE=write cargo test --locked --test it -- docs::reference
 
 check: fmt lint doc sqlx-check ## format, lints, documentation, query cache
 

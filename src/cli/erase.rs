@@ -63,7 +63,9 @@ impl Erase {
             .into());
         }
         if !self.yes {
-            return self.show(&known, &known.extent);
+            self.show(&known, &known.extent)?;
+            // As of every command that would have changed something: a script that forgot --yes must not go on.
+            return Ok(ExitCode::from(2));
         }
         if let Some(status) = self.in_the_way(&known) {
             return Err(Misused(format!(

@@ -69,7 +69,7 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Show the addresses to enter in the developer cabinet.
     Urls(urls::Urls),
-    /// Print what has a shell complete the words of this program.
+    /// Print a script with which a shell completes the words of this program.
     Completion(completion::Completion),
     /// Look at installations.
     Locations(reading::Locations),

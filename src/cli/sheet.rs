@@ -133,6 +133,6 @@ mod tests {
             sheet.text(),
             "Location  [2J1\n  title           Salon  state  fine\n\nFact\n  a          x y\n  long name  5\n  none       null\n\nBody\n  one\n   two"
         );
-        assert_eq!(one_line(&json!({"id": 1, "at": null, "by": "card"})), "by card, id 1");
+        assert_eq!(one_line(&json!({"at": null, "by": "card", "id": 1})), "by card, id 1");
     }
 }

@@ -159,12 +159,12 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         "marketplace",
         &[
             "bellhop marketplace status 18289 100001",
-            "bellhop mp locations 18289 --json | jq length",
+            "bellhop marketplace locations 18289 --json | jq length",
         ],
     ),
     (
         "marketplace locations",
-        &["bellhop marketplace locations 18289 --count 100"],
+        &["bellhop marketplace locations 18289 --limit 100"],
     ),
     ("marketplace status", &["bellhop marketplace status 18289 100001"]),
     ("marketplace tariffs", &["bellhop marketplace tariffs 18289"]),

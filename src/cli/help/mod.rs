@@ -6,6 +6,7 @@ mod examples;
 use clap::Command;
 
 use self::examples::EXAMPLES;
+use super::terminal::Surface;
 
 /// How commands end that mean more by 1 than that they failed.
 const ENDS: [(&str, &str); 7] = [
@@ -20,7 +21,9 @@ const ENDS: [(&str, &str); 7] = [
 
 /// The command with what its help and the help of all its subcommands say at the end.
 pub(super) fn dressed(command: Command) -> Command {
-    dressed_at(command, "")
+    // Without a terminal nothing is wrapped.
+    let width = Surface::of_output().width.unwrap_or(0);
+    dressed_at(command, "").term_width(width)
 }
 
 fn dressed_at(command: Command, path: &str) -> Command {
@@ -29,10 +32,11 @@ fn dressed_at(command: Command, path: &str) -> Command {
         let below = format!("{path} {name}");
         command.mut_subcommand(name, |sub| dressed_at(sub, below.trim_start()))
     });
-    command.after_help(after(path))
+    let asks = command.get_arguments().any(|argument| argument.get_id() == "yes");
+    command.after_help(after(path, asks))
 }
 
-fn after(path: &str) -> String {
+fn after(path: &str, asks_for_yes: bool) -> String {
     let mut text = String::new();
     let shown = EXAMPLES.iter().filter(|(of, _)| *of == path);
     for (_, lines) in shown {
@@ -44,8 +48,9 @@ fn after(path: &str) -> String {
     }
     let failed = ENDS.iter().find(|(of, _)| *of == path);
     let failed = failed.map_or("it failed", |(_, what)| what);
+    let unsaid = if asks_for_yes { ", or --yes is missing" } else { "" };
     text.push_str(&format!(
-        "Exit codes: 0 done; 1 {failed}; 2 wrong usage or configuration."
+        "Exit codes: 0 done; 1 {failed}; 2 wrong usage or configuration{unsaid}."
     ));
     text
 }

@@ -152,7 +152,9 @@ fn paint(heading: &str, cell: &str) -> Option<&'static str> {
         "pending" | "frozen" | "received" | "available" | "running" | "requested" | "activating" | "external"
         | "intended" | "unknown" | "held" | "would" | "open" => Some(YELLOW),
         "failed" | "discarded" | "rejected" | "quarantined" | "expired" | "refused" | "differs" => Some(RED),
-        "uninstalled" | "cancelled" | "duplicate" | "skipped" | "skip" | "not_connected" | "ignored" => Some(DIM),
+        "uninstalled" | "cancelled" | "duplicate" | "skipped" | "skip" | "shadow" | "not_connected" | "ignored" => {
+            Some(DIM)
+        }
         _ => None,
     }
 }
@@ -194,6 +196,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{
+        domain::{event::State, installation::Status},
+        store::{ledger, reading::jobs::STATES as STATES_OF_JOBS},
+    };
 
     fn drawn(width: Option<usize>, colours: bool, rows: &[&[&str]]) -> Vec<String> {
         let rows: Vec<Vec<String>> = rows
@@ -242,7 +248,7 @@ mod tests {
             ]
         );
         let narrow = drawn(Some(50), false, JOBS);
-        assert_eq!(narrow[1], "7   12-07 21:58  18289   welcome-di…  completed");
+        assert_eq!(narrow[1], "7   12-07 21:58  18289   welcome-disco…  completed");
     }
 
     #[test]
@@ -251,6 +257,17 @@ mod tests {
         assert!(coloured[1].contains("\x1b[32mcompleted\x1b[0m"), "{coloured:?}");
         assert!(coloured[2].contains("\x1b[31mdiscarded\x1b[0m  the"), "{coloured:?}");
         assert!(!coloured[0].contains('\x1b'));
+    }
+
+    #[test]
+    fn every_state_has_a_colour() {
+        let events = State::ALL.iter().map(|state| state.as_str());
+        let places = Status::ALL.iter().map(|status| status.as_str());
+        let money = ledger::State::ALL.iter().map(|state| state.as_str());
+        for word in events.chain(places).chain(money).chain(STATES_OF_JOBS) {
+            assert!(paint("STATE", word).is_some(), "{word}");
+        }
+        assert_eq!(paint("RULE", "failed"), None);
     }
 
     #[test]
