@@ -1,7 +1,7 @@
 # What a developer types. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo dashboards test faults simulate fuzz api-fuzz upgrade packaging check fmt lint doc sqlx sqlx-check
+.PHONY: help setup setup-tests demo dashboards test faults simulate fuzz api-fuzz upgrade packaging reference check fmt lint doc sqlx sqlx-check
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -39,6 +39,9 @@ fuzz: ## changed deliveries, redirects and answers, others each time; MINUTES=5
 
 api-fuzz: setup ## the API against schemathesis (needs Python), for minutes; ARGS="--minutes N --seed N --examples N"
 	@scripts/api-fuzz.sh $(ARGS)
+
+reference: ## write docs/reference anew, after a configuration key or the vocabulary of rules changed
+	@REFERENCE=write cargo test --locked --test it -- docs::reference
 
 check: fmt lint doc sqlx-check ## format, lints, documentation, query cache
 

@@ -2,6 +2,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use serde_json::json;
 
 use super::{
     ConfigFile, Misused, output,
@@ -14,7 +15,7 @@ use crate::{
         spool_place,
     },
     config::Config,
-    domain::action::Priority,
+    domain::{action::Priority, ids::ApplicationId},
     marketplace::{calls, error::Error},
     store,
 };
@@ -26,6 +27,9 @@ pub(super) struct Check {
     /// Also ask the database, and the marketplace once for each application.
     #[arg(long)]
     online: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// What was found out, and whether it is as it should be.
@@ -44,12 +48,22 @@ impl Check {
             place.inspect().map_err(Misused::of)?;
         }
         let loaded = app.rulebook.now();
-        let rules = app.all_served().map(|served| {
-            let rules = output::count(loaded.of(served.id).rules().len(), "rule");
-            format!("# application {} ({}): {rules}\n", served.id, served.config.name)
+        let rules: Vec<(ApplicationId, String, usize)> = app
+            .all_served()
+            .map(|served| {
+                let number = loaded.of(served.id).rules().len();
+                (served.id, served.config.name.clone(), number)
+            })
+            .collect();
+        app.pool.close().await;
+        if self.json {
+            return self.as_json(config, &rules).await;
+        }
+        let rules = rules.iter().map(|(id, name, number)| {
+            let rules = output::count(*number, "rule");
+            format!("# application {id} ({name}): {rules}\n")
         });
         let rules: String = rules.collect();
-        app.pool.close().await;
         output::tell(&format!(
             "# What is in effect; secrets are masked.\n{shown}\n{rules}# The configuration has no mistakes."
         ))?;
@@ -58,11 +72,33 @@ impl Check {
         }
         let found = online(config).await?;
         output::tell(&found.lines.join("\n"))?;
-        Ok(if found.fine {
+        Ok(found.code())
+    }
+
+    async fn as_json(&self, config: Config, rules: &[(ApplicationId, String, usize)]) -> Result<ExitCode> {
+        let applications = rules
+            .iter()
+            .map(|(id, name, number)| json!({"application_id": id, "name": name, "rules": number}));
+        let mut whole = json!({"configuration": &config, "applications": applications.collect::<Vec<_>>()});
+        let mut code = ExitCode::SUCCESS;
+        if self.online {
+            let found = online(config).await?;
+            let lines: Vec<&str> = found.lines.iter().map(|line| line.trim_start_matches("# ")).collect();
+            whole["online"] = json!({"fine": found.fine, "findings": lines});
+            code = found.code();
+        }
+        output::tell(&whole.to_string())?;
+        Ok(code)
+    }
+}
+
+impl Findings {
+    fn code(&self) -> ExitCode {
+        if self.fine {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
-        })
+        }
     }
 }
 

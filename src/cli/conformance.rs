@@ -2,7 +2,7 @@ use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode, tim
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::{Misused, output, table::Table};
@@ -88,7 +88,7 @@ enum Played {
 impl Conformance {
     pub(super) async fn run(self) -> Result<ExitCode> {
         let Some(target) = self.target.as_ref().filter(|_| !self.list) else {
-            return list();
+            return list(self.json);
         };
         let trial = self.trial(target)?;
         let marketplace = self.marketplace().await?;
@@ -204,7 +204,13 @@ fn new_location() -> i64 {
     1_000_000_000 + chrono::Utc::now().timestamp() % 1_000_000_000
 }
 
-fn list() -> Result<ExitCode> {
+fn list(json: bool) -> Result<ExitCode> {
+    if json {
+        let items: Vec<Value> = conformance::checks()
+            .map(|(name, about)| json!({"check": name, "about": about}))
+            .collect();
+        return output::tell(&json!({"items": items, "next_cursor": null}).to_string());
+    }
     let mut table = Table::new(&["check", "what should be"]);
     for (name, about) in conformance::checks() {
         table.row([name.to_owned(), about.to_owned()]);

@@ -1,13 +1,12 @@
-use std::{
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{ConfigFile, Misused, output::tell, reading::explained, service::Database, table::Table};
+use super::{
+    ConfigFile, Misused, output::tell, reading::explained, service::Database, table::Table, terminal::Progress,
+};
 use crate::{
     domain::{
         ids::{ApplicationId, LocationId, Place},
@@ -19,9 +18,6 @@ use crate::{
         jobs::{self, Cancel},
     },
 };
-
-/// How often long work says how far it is.
-const PROGRESS: Duration = Duration::from_secs(2);
 
 #[derive(Args)]
 pub(super) struct Erase {
@@ -67,7 +63,9 @@ impl Erase {
             .into());
         }
         if !self.yes {
-            return self.show(&known, &known.extent);
+            self.show(&known, &known.extent)?;
+            // As of every command that would have changed something: a script that forgot --yes must not go on.
+            return Ok(ExitCode::from(2));
         }
         if let Some(status) = self.in_the_way(&known) {
             return Err(Misused(format!(
@@ -88,17 +86,17 @@ impl Erase {
             before: store::now(pool).await?,
             asked_by: AskedBy::Operator,
         };
-        let mut told = Instant::now();
+        let progress = Progress::begin("Erasing");
         let gone = erasing::erase(pool, &order, |so_far| {
-            if told.elapsed() > PROGRESS {
-                told = Instant::now();
-                eprintln!(
+            progress.say(|| {
+                format!(
                     "so far {} events, {} jobs, {} attempts, {} firings",
                     so_far.events, so_far.jobs, so_far.attempts, so_far.firings
-                );
-            }
+                )
+            });
         });
         let gone = gone.await?;
+        drop(progress);
         let left = erasing::known(pool, place).await?;
         self.show(&left, &gone)
     }

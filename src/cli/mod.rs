@@ -2,11 +2,13 @@
 
 mod bench;
 mod check;
+mod completion;
 mod conformance;
 /// Weeks of marketplace life in a minute.
 pub mod demo;
 mod erase;
 mod health;
+mod help;
 mod marketplace;
 mod migrate;
 mod opening;
@@ -22,12 +24,13 @@ pub mod service;
 mod sheet;
 mod succession;
 mod table;
+mod terminal;
 mod urls;
 
 use std::{fmt, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::Config;
 
@@ -66,9 +69,11 @@ enum Command {
     /// Check the configuration and the rules, and show what is in effect.
     Check(check::Check),
     /// Apply the migrations that are missing.
-    Migrate(ConfigFile),
+    Migrate(migrate::Migrate),
     /// Show the addresses to enter in the developer cabinet.
-    Urls(ConfigFile),
+    Urls(urls::Urls),
+    /// Print a script with which a shell completes the words of this program.
+    Completion(completion::Completion),
     /// Look at installations.
     Locations(reading::Locations),
     /// Look at events and what was decided about them, and have them judged once more.
@@ -126,7 +131,8 @@ impl ConfigFile {
 
 /// Runs the command line of this process. Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration.
 pub fn main() -> ExitCode {
-    let bellhop = Bellhop::parse();
+    let said = help::dressed(Bellhop::command()).get_matches();
+    let bellhop = Bellhop::from_arg_matches(&said).unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -164,8 +170,9 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Conformance(conformance) => conformance.run().await,
         Command::Health(health) => health.run().await,
         Command::Check(check) => check.run().await,
-        Command::Migrate(config) => migrate::run(&config).await,
-        Command::Urls(config) => urls::run(&config),
+        Command::Migrate(migrate) => migrate.run().await,
+        Command::Urls(urls) => urls.run(),
+        Command::Completion(completion) => completion.run(),
         Command::Locations(locations) => locations.run().await,
         Command::Events(events) => events.run().await,
         Command::Firings(firings) => firings.run().await,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{output::harmless, table::Table};
+use super::{output::harmless, table::Table, terminal::Surface};
 
 /// Where the values of fields begin.
 const VALUE_COLUMN: usize = 16;
@@ -34,8 +34,8 @@ impl Sheet {
             self.note(name, "none");
         } else {
             self.begin(name);
-            self.lines
-                .extend(table.lines().into_iter().map(|line| format!("  {line}")));
+            let lines = table.lines_on(Surface::of_output().inset(2));
+            self.lines.extend(lines.into_iter().map(|line| format!("  {line}")));
         }
     }
 
@@ -133,6 +133,6 @@ mod tests {
             sheet.text(),
             "Location  [2J1\n  title           Salon  state  fine\n\nFact\n  a          x y\n  long name  5\n  none       null\n\nBody\n  one\n   two"
         );
-        assert_eq!(one_line(&json!({"id": 1, "at": null, "by": "card"})), "by card, id 1");
+        assert_eq!(one_line(&json!({"at": null, "by": "card", "id": 1})), "by card, id 1");
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     brand::Brand,
+    page::Page,
     telephony::Telephony,
     value::{self, Secret, seconds},
 };
@@ -96,6 +97,9 @@ pub struct Application {
     pub accept_unverified: bool,
     /// Where the owner goes on after connecting; `{location_id}` is filled in.
     pub continue_url: Option<String>,
+    /// How the page that owners see looks.
+    #[serde(default)]
+    pub page: Page,
     /// Telephony systems that tell of calls.
     #[serde(default)]
     pub telephony: Vec<Telephony>,

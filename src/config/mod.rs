@@ -6,6 +6,8 @@ mod accounts;
 /// The two brands of the marketplace and what differs between them.
 pub mod brand;
 mod environment;
+/// How the owner's page looks.
+pub mod page;
 mod place;
 mod secrets;
 mod sections;
@@ -107,6 +109,12 @@ pub fn names_of_inherited_sockets() -> Vec<String> {
     names.split(':').map(str::to_owned).collect()
 }
 
+/// Whether a terminal may show colours: not when `NO_COLOR` says anything, or when it is a dumb one.
+pub fn colours_are_wanted() -> bool {
+    let says = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    says("NO_COLOR").is_none() && says("TERM").is_none_or(|term| term != "dumb")
+}
+
 impl Config {
     /// Reads the file and the environment, fills in secrets from their files, and checks the whole.
     ///
@@ -144,6 +152,7 @@ impl Config {
         let places = self.places.clone();
         let mut notes = Notes::new(&places);
         secrets::fill_in(&mut self, &mut notes);
+        page::fill_in(&mut self, &mut notes);
         validate::check(&self, &mut notes);
         telephony::check(&self, &mut notes);
         notes.into_result()?;

@@ -43,6 +43,8 @@ pub struct Activation {
     pub pending_since: Option<DateTime<Utc>>,
     /// Name of the location, when known.
     pub title: Option<String>,
+    /// IANA name of its time zone, when known.
+    pub timezone_name: Option<String>,
 }
 
 /// Notes how far a connection has come.
@@ -119,7 +121,8 @@ pub async fn of(pool: &PgPool, application: ApplicationId, locations: &[Location
     let ids: Vec<i64> = locations.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
         r#"
-        select w.location_id as "location_id!", a.state as "state?", a.message, a.pending_since, l.title as "title?"
+        select w.location_id as "location_id!", a.state as "state?", a.message, a.pending_since, l.title as "title?",
+               l.data->>'timezone_name' as timezone_name
         from unnest($2::bigint[]) with ordinality as w(location_id, n)
         left join activations a on a.application_id = $1 and a.location_id = w.location_id
         left join locations l on l.application_id = $1 and l.location_id = w.location_id
@@ -142,6 +145,7 @@ pub async fn of(pool: &PgPool, application: ApplicationId, locations: &[Location
             message: row.message,
             pending_since: row.pending_since,
             title: row.title,
+            timezone_name: row.timezone_name,
         })
         .collect())
 }

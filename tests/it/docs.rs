@@ -3,6 +3,7 @@
 pub(crate) mod claims;
 mod markdown;
 mod operations;
+mod reference;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,10 @@ fn documents() -> Vec<Document> {
     let mut files: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"]
         .map(|name| root.join(name))
         .into();
-    let listed = fs::read_dir(root.join("docs")).unwrap();
-    files.extend(listed.map(|entry| entry.unwrap().path()));
+    for folder in ["docs", "docs/reference"] {
+        let listed = fs::read_dir(root.join(folder)).unwrap();
+        files.extend(listed.map(|entry| entry.unwrap().path()));
+    }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "md"));
     files.sort();
     assert!(files.len() > 4, "the documents are where they are looked for");

@@ -105,6 +105,9 @@ impl Report {
     }
 }
 
+/// After how many events it is told how many there were.
+const TOLD: u64 = 1000;
+
 /// Which time to look at, and how many firings to show.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
@@ -116,11 +119,18 @@ pub struct Span {
     pub most: usize,
 }
 
-/// Asks a rule about everything that is stored of an application.
+/// Asks a rule about everything that is stored of an application, and tells now and then how many events that
+/// were.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn run(pool: &PgPool, application: &Application, rule: &Rule, span: Span) -> store::Result<Report> {
+pub async fn run(
+    pool: &PgPool,
+    application: &Application,
+    rule: &Rule,
+    span: Span,
+    so_far: impl Fn(u64),
+) -> store::Result<Report> {
     let mut tx = past::read_only(pool).await?;
     let known = known(&mut tx, application, span).await?;
     let report = Report {
@@ -142,7 +152,15 @@ pub async fn run(pool: &PgPool, application: &Application, rule: &Rule, span: Sp
         _ => None,
     };
     let wanted = wanted(application.id, (span.since, span.until), kinds);
-    each(&mut tx, &wanted, |event| replay.take(event)).await?;
+    let mut seen = 0_u64;
+    each(&mut tx, &wanted, |event| {
+        seen += 1;
+        if seen.is_multiple_of(TOLD) {
+            so_far(seen);
+        }
+        replay.take(event);
+    })
+    .await?;
     tx.rollback().await?;
     Ok(replay.end())
 }

@@ -25,14 +25,14 @@ pub(super) struct Locations {
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     page: u32,
     /// Locations on a page, at most 1000.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
-    count: u32,
+    #[arg(long, alias = "count", value_name = "NUMBER", default_value_t = 1000)]
+    limit: u32,
 }
 
 impl Locations {
     pub(super) async fn run(&self, desk: &Desk<'_>) -> Result<ExitCode> {
         let served = desk.served(self.application)?;
-        let call = calls::inventory::salons(served.id, self.page, self.count).map_err(Misused::of)?;
+        let call = calls::inventory::salons(served.id, self.page, self.limit).map_err(Misused::of)?;
         let page = desk.ask(served, &call).await?;
         let mut table = Table::new(&["location", "title", "country", "city", "zone", "email", "phone"]);
         let mut items = Vec::new();
@@ -54,7 +54,7 @@ impl Locations {
             }));
         }
         let mut told = Told::list(items, &table);
-        if page.listed >= self.count as usize {
+        if page.listed >= self.limit as usize {
             told.text.push_str("\nThere may be more; see --page.");
         }
         desk.tell(&told)

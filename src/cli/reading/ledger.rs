@@ -2,6 +2,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::{Look, how_many, stamp, words};
 use crate::{
@@ -90,7 +91,10 @@ impl Ledger {
                     let what = format!("the ledger has no entry {} whose end is unknown", close.id);
                     return Err(Misused(what).into());
                 }
-                tell(&format!("Entry {} is closed.", close.id))
+                match look.json {
+                    true => tell(&json!({"id": close.id, "closed": true}).to_string()),
+                    false => tell(&format!("Entry {} is closed.", close.id)),
+                }
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::{
         output::{count, tell},
         service::with_app,
         table::{Table, or_dash},
+        terminal::Progress,
     },
     domain::event::State,
     rules::nearest,
@@ -77,6 +78,7 @@ impl Replay {
         let dry = self.dry_run || !is_meant;
         let report = with_app(look.config.load()?, async |app: &App| {
             self.known_rule(app)?;
+            let _progress = Progress::begin(if dry { "Judging" } else { "Handing over" });
             let report = match dry {
                 true => replays::foresee(app, &ask).await,
                 false => replays::begin(app, &ask).await,

@@ -15,6 +15,7 @@ use super::{
     reading::explained,
     service::with_app,
     table::Table,
+    terminal::Progress,
 };
 use crate::{
     app::{App, line::Failure, served::Served},
@@ -76,7 +77,7 @@ impl Reconcile {
         let mut items = Vec::new();
         let mut fine = true;
         for served in served {
-            let item = round(app, served, began).await?;
+            let item = round(app, served, began, &Progress::begin("Comparing")).await?;
             fine &= item["complete"] == true;
             items.push(item);
         }
@@ -90,11 +91,17 @@ impl Reconcile {
         for served in served {
             let mut differences = Vec::new();
             let mut problems = Vec::new();
-            let compared = reconciler::preview(app, served, |location_id, found| match found {
-                Ok(kinds) => {
-                    differences.extend(kinds.into_iter().map(|kind| difference(location_id, &kind.to_string())))
+            let progress = Progress::begin("Comparing");
+            let mut looked = 0;
+            let compared = reconciler::preview(app, served, |location_id, found| {
+                looked += 1;
+                progress.say(|| format!("{looked} locations"));
+                match found {
+                    Ok(kinds) => {
+                        differences.extend(kinds.into_iter().map(|kind| difference(location_id, &kind.to_string())))
+                    }
+                    Err(error) => problems.push(format!("location {location_id}: {error}")),
                 }
-                Err(error) => problems.push(format!("location {location_id}: {error}")),
             });
             let compared = compared.await.map_err(|failure| failed(served, &failure))?;
             fine &= problems.is_empty();
@@ -144,7 +151,7 @@ fn difference(location_id: LocationId, kind: &str) -> Value {
 }
 
 /// Works on the round that was asked for until it is over, whoever ends it.
-async fn round(app: &App, served: &Served, began: DateTime<Utc>) -> Result<Value> {
+async fn round(app: &App, served: &Served, began: DateTime<Utc>, progress: &Progress) -> Result<Value> {
     loop {
         let worked = reconciler::go_on(app, served).await?;
         let last = reconciliations::last(&app.pool, served.id).await?;
@@ -152,6 +159,12 @@ async fn round(app: &App, served: &Served, began: DateTime<Utc>) -> Result<Value
             tokio::time::sleep(POLL).await;
             continue;
         };
+        progress.say(|| {
+            format!(
+                "application {}: looked at {} of {}",
+                served.id, last.looked, last.listed
+            )
+        });
         let rests = worked == Step::Idle && last.error.is_some();
         if last.is_over || rests {
             let found = reconciliations::found_since(&app.pool, served.id, began).await?;

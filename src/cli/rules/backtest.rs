@@ -15,6 +15,7 @@ use crate::{
         service::Database,
         sheet::Sheet,
         table::{Table, or_dash},
+        terminal::Progress,
     },
     config::Config,
     store::PgPool,
@@ -99,7 +100,10 @@ async fn reports(pool: &PgPool, config: &Config, chosen: &Chosen, span: Span) ->
         let Some(application) = config.application(id) else {
             continue;
         };
-        let report = backtest::run(pool, application, rule, span).await.map_err(explained)?;
+        let progress = Progress::begin("Going through the events");
+        let so_far = |seen| progress.say(|| format!("{seen} for {} of application {id}", rule.name));
+        let report = backtest::run(pool, application, rule, span, so_far).await;
+        let report = report.map_err(explained)?;
         reports.push((id.0, report));
     }
     Ok(reports)

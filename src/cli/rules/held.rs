@@ -26,7 +26,7 @@ pub(super) struct Held {
     #[command(subcommand)]
     verb: Option<Verb>,
     /// As JSON, with the fields of the API.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     /// At most so many.
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
@@ -100,7 +100,7 @@ impl Held {
                         release.await.map_err(explained)
                     })
                     .await?;
-                tell(&format!("Released: {}.", count(usize::try_from(released)?, "firing")))
+                self.ended("released", "Released", released)
             }
             Some(Verb::Drop(which)) => {
                 let application = of(which)?;
@@ -111,8 +111,17 @@ impl Held {
                         dropping.await.map_err(explained)
                     })
                     .await?;
-                tell(&format!("Given up: {}.", count(usize::try_from(dropped)?, "firing")))
+                self.ended("dropped", "Given up", dropped)
             }
+        }
+    }
+}
+
+impl Held {
+    fn ended(&self, key: &str, word: &str, firings: u64) -> Result<ExitCode> {
+        match self.json {
+            true => tell(&json!({key: firings}).to_string()),
+            false => tell(&format!("{word}: {}.", count(usize::try_from(firings)?, "firing"))),
         }
     }
 }

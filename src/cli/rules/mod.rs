@@ -43,6 +43,9 @@ enum Verb {
         /// Rule files, read as the rules of one application; no configuration is needed, and secrets need not be there.
         /// Without any: those of the configuration.
         files: Vec<PathBuf>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Show the rules as they are understood.
     List {
@@ -70,9 +73,12 @@ enum Verb {
 impl Rules {
     pub(super) async fn run(self) -> Result<ExitCode> {
         match self.verb {
-            Verb::Check { files } if files.is_empty() => check(&configured(&self.config)?),
-            Verb::Check { files } => {
+            Verb::Check { files, json } if files.is_empty() => check(&configured(&self.config)?, json),
+            Verb::Check { files, json } => {
                 let set = read(&files)?;
+                if json {
+                    return tell(&json!({"rules": set.rules().len(), "files": files.len()}).to_string());
+                }
                 let (rules, files) = (count(set.rules().len(), "rule"), count(files.len(), "file"));
                 tell(&format!("{rules} in {files}: no mistakes"))
             }
@@ -173,8 +179,11 @@ fn read(files: &[PathBuf]) -> Result<RuleSet> {
     Err(Misused(problems.join("\n")).into())
 }
 
-fn check(sets: &Sets) -> Result<ExitCode> {
+fn check(sets: &Sets, as_json: bool) -> Result<ExitCode> {
     let number: usize = sets.iter().map(|(_, set)| set.rules().len()).sum();
+    if as_json {
+        return tell(&json!({"rules": number, "applications": sets.len()}).to_string());
+    }
     let (rules, applications) = (count(number, "rule"), count(sets.len(), "application"));
     tell(&format!("{rules} of {applications}: no mistakes"))
 }

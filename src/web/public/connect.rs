@@ -1,15 +1,15 @@
 //! What the owner sees after pressing Connect. Opening the page changes nothing by itself: it only
 //! makes Bellhop look at the status, and the status decides (contract 7.1).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use tracing::warn;
 
 use super::{
-    page::{self, Row, View},
+    page::{Notice, Page, Row},
     redirect::{self, Redirect, UserData},
 };
 use crate::{
@@ -19,7 +19,11 @@ use crate::{
         ids::{ApplicationId, LocationId},
         signature::{progress_token, read_progress_token, sha256},
     },
-    store::{self, activations, events::Delivery},
+    store::{
+        self,
+        activations::{self, Activation},
+        events::Delivery,
+    },
 };
 
 /// The page may be followed for this long.
@@ -28,24 +32,17 @@ const FOLLOW_SECONDS: i64 = 2 * 60 * 60;
 /// `GET /apps/{application_id}/connect`
 pub(super) async fn open(app: web::Data<App>, path: web::Path<i64>, request: HttpRequest) -> HttpResponse {
     let application_id = ApplicationId(path.into_inner());
-    let Some(served) = app.served(application_id) else {
-        return page::message(
-            StatusCode::NOT_FOUND,
-            None,
-            "Unknown application",
-            "This address belongs to no application.",
-        );
+    let served = app.served(application_id);
+    let page = Page::for_reader(&request, served);
+    let Some(served) = served else {
+        return page.notice(Notice::UnknownApplication, None);
     };
     let redirect = redirect::read(request.query_string(), &served.signature_keys().collect::<Vec<_>>());
     if redirect.locations.is_empty() {
-        let text = "This page opens by itself when you press Connect in the marketplace.";
-        return page::message(StatusCode::OK, Some(served), &served.config.name, text);
+        return page.notice(Notice::NoLocation, None);
     }
     if redirect.user_data == UserData::Absent && !app.unsigned.admit(Instant::now()) {
-        return page::busy(
-            served,
-            "Many connections are being made right now. This page tries again by itself.",
-        );
+        return page.notice(Notice::Throttled, None);
     }
     let deliveries = redirect
         .locations
@@ -53,15 +50,14 @@ pub(super) async fn open(app: web::Data<App>, path: web::Path<i64>, request: Htt
         .map(|location| delivery(application_id, *location, &redirect))
         .collect();
     if app.intake.accept(deliveries).await.is_err() {
-        return page::busy(
-            served,
-            "We could not note your connection. This page tries again by itself.",
-        );
+        return page.notice(Notice::NotNoted, None);
     }
     if redirect.user_data == UserData::Forged {
-        let text =
-            "The link that brought you here could not be verified. Please press Connect in the marketplace once more.";
-        return page::message(StatusCode::OK, Some(served), "Please connect again", text);
+        let card = match redirect.locations[..] {
+            [location] => served.account.brand.card_url(location.0, served.id.0),
+            _ => None,
+        };
+        return page.notice(Notice::Forged, card);
     }
     let expires = Utc::now().timestamp() + FOLLOW_SECONDS;
     let token = progress_token(app.hook_secret(), application_id, &redirect.locations, expires);
@@ -99,16 +95,17 @@ fn delivery(application_id: ApplicationId, location: LocationId, redirect: &Redi
 }
 
 /// `GET /apps/{application_id}/connect/progress/{token}`
-pub(super) async fn progress(app: web::Data<App>, path: web::Path<(i64, String)>) -> HttpResponse {
+pub(super) async fn progress(
+    app: web::Data<App>,
+    path: web::Path<(i64, String)>,
+    request: HttpRequest,
+) -> HttpResponse {
     let (application, token) = path.into_inner();
     let application_id = ApplicationId(application);
-    let Some(served) = app.served(application_id) else {
-        return page::message(
-            StatusCode::NOT_FOUND,
-            None,
-            "Unknown application",
-            "This address belongs to no application.",
-        );
+    let served = app.served(application_id);
+    let page = Page::for_reader(&request, served);
+    let Some(served) = served else {
+        return page.notice(Notice::UnknownApplication, None);
     };
     let secrets = app.hook_secrets();
     let now = Utc::now().timestamp();
@@ -116,40 +113,29 @@ pub(super) async fn progress(app: web::Data<App>, path: web::Path<(i64, String)>
         .filter_map(|secret| read_progress_token(secret, application_id, &token, now))
         .next();
     let Some(locations) = locations else {
-        let text =
-            "This page is too old to follow the connection. Please open the application in the marketplace again.";
-        return page::message(StatusCode::OK, Some(served), "Please open it again", text);
+        return page.notice(Notice::TooOld, None);
     };
-    match view(&app, served, &locations).await {
-        Ok(view) => page::progress(served, &view),
+    match rows(&app, served, &locations).await {
+        Ok(rows) => page.progress(&rows),
         Err(error) => {
             warn!(%error, application_id = %served.id, "The page of a connection could not be shown");
-            page::busy(
-                served,
-                "We cannot look at your connection right now. It goes on by itself, and so does this page.",
-            )
+            page.notice(Notice::CannotLook, None)
         }
     }
 }
 
-async fn view(app: &App, served: &Served, locations: &[LocationId]) -> store::Result<View> {
-    let rows: Vec<Row> = activations::of(&app.pool, served.id, locations)
-        .await?
-        .into_iter()
-        .map(|activation| Row {
-            title: activation
-                .title
-                .unwrap_or_else(|| format!("Location {}", activation.location_id)),
-            progress: activation.progress,
-            continue_url: served.continue_url(activation.location_id),
-            card_url: served.account.brand.card_url(activation.location_id.0, served.id.0),
-            ends_at: activation.pending_since.map(|since| deadline(app, since)),
-        })
-        .collect();
-    Ok(View {
-        rows,
-        refresh: Duration::from_secs(2),
-    })
+async fn rows(app: &App, served: &Served, locations: &[LocationId]) -> store::Result<Vec<Row>> {
+    let found = activations::of(&app.pool, served.id, locations).await?;
+    let row = |activation: Activation| Row {
+        location: activation.location_id,
+        title: activation.title,
+        progress: activation.progress,
+        continue_url: served.continue_url(activation.location_id),
+        card_url: served.account.brand.card_url(activation.location_id.0, served.id.0),
+        ends_at: activation.pending_since.map(|since| deadline(app, since)),
+        zone: activation.timezone_name.and_then(|zone| zone.parse().ok()),
+    };
+    Ok(found.into_iter().map(row).collect())
 }
 
 /// What the documents promise, as long as that lies ahead; then the last moment at which the

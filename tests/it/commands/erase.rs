@@ -97,7 +97,7 @@ async fn one_location_is_erased_while_the_service_runs_and_its_rules_do_not_fire
 
     // While it is connected, it is looked at and refused.
     let look = erase(&desk, "1", &[]).await;
-    assert_eq!((look.code, look.err.as_str()), (0, ""));
+    assert_eq!((look.code, look.err.as_str()), (2, ""));
     assert!(
         look.out
             .contains("The location is active; only --connected erases it now.\n"),

@@ -75,6 +75,10 @@ fn it_can_be_copied_and_shows_the_defaults() {
             "account.partner_base",
             "account.signature_key",
             "application.continue_url",
+            "application.page.accent",
+            "application.page.logo",
+            "application.page.name",
+            "application.page.support",
             "application.rules",
             "application.telephony.crm_token",
             "application.telephony.location",
@@ -125,6 +129,7 @@ fn keys_of(section: &str) -> Vec<String> {
     let header = match section {
         "account" | "application" => format!("[[{section}]]\n"),
         "application.telephony" => format!("[[application]]\n[[{section}]]\n"),
+        "application.page" => format!("[[application]]\n[{section}]\n"),
         "" => String::new(),
         section => format!("[{section}]\n"),
     };
@@ -150,13 +155,15 @@ fn it_names_every_key() {
         }
     }
     let mut known = BTreeSet::new();
-    let nested = "application.telephony".to_owned();
-    for section in keys_of("").into_iter().chain([nested]) {
+    let nested = ["application.page", "application.telephony"];
+    for section in keys_of("").into_iter().chain(nested.map(str::to_owned)) {
         known.extend(keys_of(&section).into_iter().map(|key| format!("{section}.{key}")));
         known.insert(format!(".{section}"));
     }
     // Keys that are sections.
-    known.remove("application.telephony");
+    for section in nested {
+        known.remove(section);
+    }
     assert!(known.len() > 60, "{known:?}");
     let forgotten: Vec<&String> = known.difference(&named).collect();
     assert_eq!(forgotten, [""; 0]);

@@ -301,7 +301,7 @@ async fn a_mistake_is_told_before_anything_is_asked(pool: PgPool) {
             "a discount must be between 0 and 100 percent, not 101",
         ),
         (
-            &["locations", "18289", "--count", "0"],
+            &["locations", "18289", "--limit", "0"],
             "a page has 1 to 1000 locations, not 0",
         ),
         (

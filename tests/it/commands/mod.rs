@@ -15,6 +15,7 @@ mod orders;
 mod reading;
 mod reconcile;
 mod rules;
+mod terminal;
 
 use desk::{Desk, ran};
 
@@ -227,6 +228,10 @@ async fn a_reader_who_has_seen_enough_is_no_reason_to_complain() {
         &["rules", "list"][..],
         &["rules", "list", "--json"][..],
         &["--help"][..],
+        &["completion", "bash"][..],
+        &["schema", "config"][..],
+        &["conformance", "--list"][..],
+        &["check", "--json"][..],
     ] {
         let (code, err) = desk.with_closed_pipe(args).await;
         assert_eq!((code, err.as_str()), (0, ""), "{args:?}");

@@ -20,7 +20,7 @@ const SIDEWAYS: [(&str, &str); 1] = [("main", "cli")];
 const STANDS_ALONE: &str = "sandbox";
 
 /// Outside crates and the rooms that may name them.
-const OWNERS: [(&str, &[&str]); 10] = [
+const OWNERS: [(&str, &[&str]); 11] = [
     // The bench's reference is a whole small receiver of its own, so that it shares nothing that makes Bellhop fast.
     ("sqlx", &["store", "bench"]),
     ("reqwest", &["marketplace", "notify", "sandbox"]),
@@ -28,6 +28,7 @@ const OWNERS: [(&str, &[&str]); 10] = [
     ("actix_web", &["web", "sandbox", "bench"]),
     ("actix_http", &["web", "sandbox"]),
     ("clap", &["main", "cli"]),
+    ("clap_complete", &["cli"]),
     ("mailin", &["sandbox"]),
     ("cel", &["rules"]),
     ("croner", &["domain"]),

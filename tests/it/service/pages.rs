@@ -1,5 +1,9 @@
 //! What the owner sees, and what the page never shows.
 
+mod brand;
+mod framed;
+mod languages;
+
 use bellhop::{
     domain::{
         ids::{ApplicationId, LocationId},
@@ -16,7 +20,13 @@ use super::stage::{APP, HOOK_SECRET, SIBLING, Stage};
 const CONTINUE: &str = "continue_url = \"https://example.com/start?at={location_id}\"";
 
 async fn fetch(stage: &Stage, url: &str) -> (u16, HeaderMap, String) {
-    let answer = stage.http.get(url).send().await.expect("an answer");
+    fetch_in(stage, url, "").await
+}
+
+/// The same for a reader of some languages.
+async fn fetch_in(stage: &Stage, url: &str, languages: &str) -> (u16, HeaderMap, String) {
+    let request = stage.http.get(url).header("Accept-Language", languages);
+    let answer = request.send().await.expect("an answer");
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     (
         status,
@@ -43,6 +53,7 @@ fn assert_safe(headers: &HeaderMap, frame: &str) {
     assert_eq!(text("set-cookie"), None);
     assert_eq!(text("cache-control").as_deref(), Some("no-store"));
     assert_eq!(text("referrer-policy").as_deref(), Some("no-referrer"));
+    assert_eq!(text("vary").as_deref(), Some("Accept-Language"));
     assert_eq!(text("content-type").as_deref(), Some("text/html; charset=utf-8"));
 }
 
@@ -57,7 +68,7 @@ async fn each_state_of_a_connection_has_its_words_its_way_on_and_its_refresh(poo
         ("requested", "Looking.", None, true),
         ("activating", "Connecting.", None, true),
         ("failed", "Still trying.", None, true),
-        ("external", "One step left.", Some(&start), false),
+        ("external", "One step left.", Some(&start), true),
         ("active", "Connected.", Some(&start), false),
         ("frozen", "Paused.", Some(&card), false),
         ("not_connected", "Not connected.", Some(&card), false),
@@ -148,7 +159,7 @@ async fn only_a_fresh_way_of_ours_for_this_application_shows_a_connection(pool: 
         let (status, headers, page) = fetch(&stage, &url).await;
         assert_eq!(status, 200, "{url}");
         assert!(
-            page.contains("Please open it again") && !page.contains("<li"),
+            page.contains("Please open it again") && !page.contains("<h2"),
             "{url}: {page}"
         );
         let sibling = url.contains(&format!("/apps/{SIBLING}/"));

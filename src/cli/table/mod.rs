@@ -1,9 +1,11 @@
-//! Tables for a terminal: columns as wide as what stands in them, no frames, so that `grep` and `awk`
-//! like them too.
+//! Tables: columns as wide as what stands in them, no frames, so that `grep` and `awk` like them too. On a terminal
+//! they fit its width.
+
+mod layout;
 
 use std::io::{self, Write};
 
-use super::output::harmless;
+use super::{output::harmless, terminal::Surface};
 
 /// A table that is being filled.
 pub(super) struct Table<const COLUMNS: usize> {
@@ -28,15 +30,15 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         self.rows.len() == 1
     }
 
-    /// Its lines, headings first.
+    /// Its lines, headings first, as they fit the standard output.
     pub(super) fn lines(&self) -> Vec<String> {
-        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max();
-        let widths: Vec<usize> = (0..COLUMNS).map(|column| width(column).unwrap_or(0)).collect();
-        let line = |row: &[String; COLUMNS]| {
-            let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-            padded.collect::<Vec<String>>().join("  ").trim_end().to_owned()
-        };
-        self.rows.iter().map(line).collect()
+        self.lines_on(Surface::of_output())
+    }
+
+    /// The same elsewhere.
+    pub(super) fn lines_on(&self, surface: Surface) -> Vec<String> {
+        let rows: Vec<Vec<String>> = self.rows.iter().map(|row| row.to_vec()).collect();
+        layout::lines(&rows, surface)
     }
 
     /// Writes it to the standard output.
