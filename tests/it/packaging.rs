@@ -71,7 +71,8 @@ fn takes(args: &[&str]) {
 
 /// A folder as it is mounted: configuration and rules of a folder here, and secrets.
 struct Mounted {
-    folder: TempDir,
+    /// Holds it as long as it is looked at.
+    _folder: TempDir,
     config: Config,
     /// The secrets that the configuration names.
     secrets: Vec<String>,
@@ -117,7 +118,7 @@ impl Mounted {
         let names = shipped.split("\"/run/secrets/").skip(1);
         let secrets = names.map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
         Self {
-            folder,
+            _folder: folder,
             config,
             secrets,
         }

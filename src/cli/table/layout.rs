@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{event::State, installation::Status},
-        store::{ledger, reading::jobs::STATES as STATES_OF_JOBS},
+        store::{ledger, reading::jobs},
     };
 
     fn drawn(width: Option<usize>, colours: bool, rows: &[&[&str]]) -> Vec<String> {
@@ -264,7 +264,8 @@ mod tests {
         let events = State::ALL.iter().map(|state| state.as_str());
         let places = Status::ALL.iter().map(|status| status.as_str());
         let money = ledger::State::ALL.iter().map(|state| state.as_str());
-        for word in events.chain(places).chain(money).chain(STATES_OF_JOBS) {
+        let work = jobs::State::ALL.iter().map(|state| state.as_str());
+        for word in events.chain(places).chain(money).chain(work) {
             assert!(paint("STATE", word).is_some(), "{word}");
         }
         assert_eq!(paint("RULE", "failed"), None);
