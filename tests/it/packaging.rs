@@ -16,7 +16,6 @@ use std::{
 use bellhop::{config::Config, domain::span};
 use serde_json::Value;
 use sqlx::PgPool;
-use tempfile::TempDir;
 
 use crate::service::program::{Program, ask};
 
@@ -69,10 +68,8 @@ fn takes(args: &[&str]) {
     assert!(output.status.success(), "bellhop {args:?}: {output:?}");
 }
 
-/// A folder as it is mounted: configuration and rules of a folder here, and secrets.
+/// What is mounted: configuration and rules of a folder here, and secrets.
 struct Mounted {
-    /// Holds it as long as it is looked at.
-    _folder: TempDir,
     config: Config,
     /// The secrets that the configuration names.
     secrets: Vec<String>,
@@ -117,11 +114,7 @@ impl Mounted {
         let config = Config::from_text(&whole, folder.path()).unwrap();
         let names = shipped.split("\"/run/secrets/").skip(1);
         let secrets = names.map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
-        Self {
-            _folder: folder,
-            config,
-            secrets,
-        }
+        Self { config, secrets }
     }
 
     fn grace(&self) -> Duration {
