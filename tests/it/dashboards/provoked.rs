@@ -167,9 +167,10 @@ async fn alerts_fire_when_a_running_bellhop_is_in_trouble(pool: PgPool) {
 
     // An owner waits, and the marketplace does not answer any more.
     fault(&stage, Fault::new("activate", FaultKind::Status).at(5).times(1000)).await;
+    let tried = stage.called("activate").await;
     stage.connect(&[5]).await;
     stage
-        .until("it was tried", async || stage.status(5).await == "pending")
+        .until("it was tried", async || stage.called("activate").await > tried)
         .await;
     ageing::age(&stage.pool, 3200).await.expect("aged");
     let waits = ["BellhopActivationLate", "BellhopActivationDeadline"];
