@@ -93,7 +93,14 @@ impl Judgement {
 
     fn count_money(&self, app: &App) {
         for taking in &self.takings {
-            let labels = [&taking.application.to_string(), taking.currency, taking.result];
+            let application = taking.application.to_string();
+            // What is given back first is seen to grow when it began with zero.
+            for result in ["received", "refunded"] {
+                let labels = [application.as_str(), taking.currency, result];
+                app.metrics.payments_total.with_label_values(&labels);
+                app.metrics.payments_amount_total.with_label_values(&labels);
+            }
+            let labels = [application.as_str(), taking.currency, taking.result];
             app.metrics.payments_total.with_label_values(&labels).inc();
             // A counter cannot fall; nobody was seen to pay less than nothing.
             let amount = taking.amount.max(Decimal::ZERO).to_f64().unwrap_or_default();

@@ -13,14 +13,12 @@ use crate::service::stage::{APP, Stage, days};
 const USER: &str = "system-user-token";
 
 /// What is empty in a healthy run, by panel and legend, and why.
-const EMPTY_WHEN_ALL_IS_WELL: [(&str, &str, &str); 15] = [
-    ("Given back", "{{currency}}", "nobody wants money back"),
+const EMPTY_WHEN_ALL_IS_WELL: [(&str, &str, &str); 11] = [
     ("Alerts that fire", "{{alertname}}", "no alert fires"),
     ("Failures", "deliveries refused", "every delivery is taken in"),
     ("Failures", "events failed", "every event can be judged"),
     ("Failures", "conditions failed", "every condition can be answered"),
     ("Failures", "jobs given up", "no job fails for good"),
-    ("Failures", "requests failed", "the marketplace answers"),
     ("Failures", "steps failed", "every worker steps"),
     (
         "Jobs in the queue",
@@ -29,14 +27,8 @@ const EMPTY_WHEN_ALL_IS_WELL: [(&str, &str, &str); 15] = [
     ),
     ("Starts that failed", "{{action}}", "no job fails"),
     ("Given up", "{{action}}", "no job fails for good"),
-    ("Failures by call", "{{call}} {{status}}", "the marketplace answers"),
     ("Deliveries not taken in", "{{result}}", "every delivery is taken in"),
     ("Failed steps of workers", "{{worker}}", "every worker steps"),
-    (
-        "Money by application",
-        "{{application}} {{currency}} back",
-        "nobody wants money back",
-    ),
 ];
 
 const RULES: &str = r#"
