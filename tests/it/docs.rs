@@ -92,7 +92,13 @@ fn takes(line: &str) -> Result<(), String> {
         .lines()
         .find(|line| line.starts_with("Usage: "))
         .unwrap_or_default();
-    if !words.iter().all(|word| asked.contains(word)) {
+    // A word may also be one of the values of an argument.
+    let values = help
+        .split("[possible values: ")
+        .skip(1)
+        .filter_map(|rest| rest.split(']').next());
+    let values: Vec<&str> = values.flat_map(|values| values.split(", ")).collect();
+    if !words.iter().all(|word| asked.contains(word) || values.contains(word)) {
         return Err(format!("the help is that of another command: {asked}"));
     }
     let known: Vec<&str> = help.split(|c: char| c.is_whitespace() || c == ',').collect();

@@ -1,6 +1,6 @@
 //! How a table fits a terminal. It gives way in steps, each only as far as it must: headings, seconds of dates, the
-//! last column (which goes under its row when it is prose), dates without years, and then the widest texts. Numbers and
-//! states stay whole.
+//! last column (which goes under its row when it is prose), dates without years, an application that is the same in each
+//! row, and then the widest texts. Numbers and states stay whole.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -14,6 +14,7 @@ const LEAST: usize = 6;
 const PROSE: usize = 16;
 /// Where prose stands when it goes under its row.
 const INDENT: usize = 4;
+const APPLICATION: &str = "APPLICATION";
 /// Headings of columns with one of few words in each cell.
 const STATES: [&str; 6] = ["STATE", "STATUS", "RESULT", "CONNECTION", "FROM", "TO"];
 
@@ -29,6 +30,7 @@ pub(super) fn lines(rows: &[Vec<String>], surface: Surface) -> Vec<String> {
         rows: rows.to_vec(),
         headings: rows.first().cloned().unwrap_or_default(),
         folded: None,
+        note: None,
     };
     if let Some(width) = surface.width {
         layout.fit(width);
@@ -42,15 +44,19 @@ struct Layout {
     headings: Vec<String>,
     /// The column that stands under its rows.
     folded: Option<Vec<String>>,
+    /// What stands below instead of in each row.
+    note: Option<String>,
 }
 
 impl Layout {
     fn fit(&mut self, width: usize) {
-        let steps: [fn(&mut Self); 4] = [
+        let steps: [fn(&mut Self); 6] = [
             Self::shorten_headings,
+            Self::drop_empty,
             |layout| layout.shorten_dates(16),
             Self::fold_prose,
             |layout| layout.shorten_dates(11),
+            Self::say_the_application_once,
         ];
         for step in steps {
             if self.width() <= width {
@@ -110,6 +116,35 @@ impl Layout {
         }
     }
 
+    fn drop_empty(&mut self) {
+        for column in (0..self.headings.len()).rev() {
+            if self.rows.len() > 1 && self.body(column).all(str::is_empty) {
+                self.remove(column);
+            }
+        }
+    }
+
+    fn remove(&mut self, column: usize) {
+        self.headings.remove(column);
+        for row in &mut self.rows {
+            row.remove(column);
+        }
+    }
+
+    /// Most have one application only.
+    fn say_the_application_once(&mut self) {
+        let Some(column) = self.headings.iter().position(|heading| heading == APPLICATION) else {
+            return;
+        };
+        let mut all = self.body(column).map(str::to_owned);
+        let Some(first) = all.next() else { return };
+        if all.all(|other| other == first) {
+            drop(all);
+            self.remove(column);
+            self.note = Some(format!("{APPLICATION} is {first} in every row."));
+        }
+    }
+
     fn fold_prose(&mut self) {
         let Some(last) = self.headings.len().checked_sub(1).filter(|last| *last > 0) else {
             return;
@@ -138,6 +173,7 @@ impl Layout {
                 lines.extend(wrapped(prose, width.saturating_sub(INDENT)).map(|part| format!("{:INDENT$}{part}", "")));
             }
         }
+        lines.extend(self.note.clone());
         lines
     }
 }
@@ -248,7 +284,7 @@ mod tests {
             ]
         );
         let narrow = drawn(Some(50), false, JOBS);
-        assert_eq!(narrow[1], "7   12-07 21:58  18289   welcome-disco…  completed");
+        assert_eq!(narrow[1], "7   12-07 21:58  welcome-discount-of-t…  completed");
     }
 
     #[test]

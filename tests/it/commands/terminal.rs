@@ -67,8 +67,11 @@ async fn completed(words: &[&str]) -> Vec<String> {
         words.len() - 1,
         line.len(),
     );
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("script");
+    std::fs::write(&file, tried).expect("written");
     let mut bash = Command::new("bash");
-    let output = bash.args(["--norc", "-c", &tried]).output().await.expect("bash");
+    let output = bash.arg("--norc").arg(&file).output().await.expect("bash");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let offered = String::from_utf8(output.stdout).expect("text");
     offered.lines().map(str::to_owned).collect()

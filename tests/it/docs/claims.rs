@@ -76,6 +76,12 @@ fn is_key(section: &str, key: &str) -> bool {
     !table.contains(&unknown) && !list.contains(&unknown)
 }
 
+/// What a part of an application belongs to.
+const BEFORE_A_PAGE: &str = "[server]\npublic_url = \"https://hooks.example.com\"\n\
+    [security]\nhook_secret = \"a long random text\"\n\
+    [[account]]\nname = \"main\"\npartner_token = \"a long random text\"\n\
+    [[application]]\nid = 1\naccount = \"main\"\nname = \"Example\"\n";
+
 /// A block of TOML is a configuration, rules, or parts of rules.
 pub(crate) fn accepted(text: &str) -> Result<(), String> {
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
@@ -88,6 +94,9 @@ pub(crate) fn accepted(text: &str) -> Result<(), String> {
     if first.starts_with("[[rule.then]]") {
         let rule = "[[rule]]\nname = \"shown\"\non = \"installation.activated\"\n";
         return rules(&format!("{rule}{text}"));
+    }
+    if first.starts_with("[application.page]") {
+        return configuration(&format!("{BEFORE_A_PAGE}{text}"));
     }
     if first.starts_with("on = ") {
         let step = "[[rule.then]]\naction = \"set_discount\"\npercent = 1\n";
