@@ -6,6 +6,7 @@ mod accounts;
 /// The two brands of the marketplace and what differs between them.
 pub mod brand;
 mod environment;
+mod operator;
 mod place;
 mod secrets;
 mod sections;
@@ -23,9 +24,10 @@ use serde::{Deserialize, Serialize};
 use self::place::{Notes, Places};
 pub use self::{
     accounts::{Account, Activation, Application},
+    operator::Operator,
     sections::{
-        ActivationClocks, Database, Intake, Jobs, Log, LogFormat, Operator, Reconcile, Retention, Security, Server,
-        Smtp, SmtpTls, Spool, Telegram,
+        ActivationClocks, Database, Intake, Jobs, Log, LogFormat, Reconcile, Retention, Security, Server, Smtp,
+        SmtpTls, Spool, Telegram,
     },
     telephony::Telephony,
 };

@@ -1,6 +1,8 @@
 //! What people read: the lists and details of the JSON API and of the terminal. Field names are the
 //! words of the product; nothing here changes anything.
 
+/// What came lately, for charts.
+pub mod activity;
 /// Events and what was decided about them.
 pub mod events;
 /// Jobs and their attempts.

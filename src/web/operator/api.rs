@@ -61,9 +61,19 @@ pub(super) fn limit(asked: Option<i64>) -> Result<i64, Problem> {
     }
 }
 
+const WRONG_CURSOR: &str = "cursor: hand back the next_cursor of the page before, unchanged";
+
+/// A cursor that is a number.
 pub(super) fn number(cursor: Option<&str>) -> Result<Option<i64>, Problem> {
-    let wrong = |_| Problem::invalid("cursor: hand back the next_cursor of the page before, unchanged");
+    let wrong = |_| Problem::invalid(WRONG_CURSOR);
     cursor.map(|cursor| cursor.parse().map_err(wrong)).transpose()
+}
+
+/// A cursor that is an application and a location.
+pub(super) fn place_cursor(cursor: Option<&str>) -> Result<Option<(i64, i64)>, Problem> {
+    let Some(cursor) = cursor else { return Ok(None) };
+    let (application, location) = cursor.split_once('.').ok_or_else(|| Problem::invalid(WRONG_CURSOR))?;
+    Ok(number(Some(application))?.zip(number(Some(location))?))
 }
 
 /// One of the words, or nothing.
@@ -98,17 +108,12 @@ async fn locations(app: web::Data<App>, query: web::Query<LocationsQuery>) -> Re
     let query = query.into_inner();
     word("status", query.status.as_deref(), Status::ALL, Status::as_str)?;
     word("hooks", query.hooks.as_deref(), Hooks::ALL, Hooks::as_str)?;
-    let after = match query.cursor.as_deref().map(|cursor| cursor.split_once('.')) {
-        None => None,
-        Some(Some((application, location))) => number(Some(application))?.zip(number(Some(location))?),
-        Some(None) => return Err(number(Some("x")).err().unwrap_or_else(|| Problem::invalid("cursor"))),
-    };
     let filter = reading::locations::Filter {
         application: query.application,
         status: query.status,
         q: query.q,
         hooks: query.hooks,
-        after,
+        after: place_cursor(query.cursor.as_deref())?,
         limit: limit(query.limit)?,
     };
     Ok(HttpResponse::Ok().json(reading::locations::list(&app.pool, &filter).await?))

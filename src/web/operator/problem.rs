@@ -74,6 +74,16 @@ impl Problem {
         }
     }
 
+    /// It is not for who asks.
+    pub(super) fn forbidden(detail: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            title: "Forbidden",
+            detail: detail.into(),
+            mistakes: Vec::new(),
+        }
+    }
+
     /// The token is missing or wrong.
     pub(super) fn unauthorized() -> Self {
         let detail = "Send the operator token: Authorization: Bearer <operator.token>".to_owned();
