@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use thiserror::Error;
@@ -34,7 +35,8 @@ const SHOWN: usize = 5;
 const KEYS: usize = 5_000;
 
 /// A location that is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PlannedLocation")]
 pub struct Shown {
     /// Which.
     pub location_id: i64,
@@ -45,7 +47,7 @@ pub struct Shown {
 }
 
 /// What a bulk action would do.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Outlook {
     /// The number of the plan; none when it concerns no location.
     pub plan_id: Option<i64>,

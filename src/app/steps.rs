@@ -47,7 +47,10 @@ pub async fn release(
     max_attempts: i32,
 ) -> store::Result<u64> {
     let mut released = 0;
-    for held in holds::list(pool, Some((application, &rule.name)), limit).await? {
+    for held in holds::list(pool, Some((application, &rule.name)), (limit, None))
+        .await?
+        .items
+    {
         let mut tx = pool.begin().await?;
         let place = Place {
             application_id: application,

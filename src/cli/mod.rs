@@ -70,6 +70,8 @@ enum Command {
     Locations(reading::Locations),
     /// Look at events and what was decided about them, and have them judged once more.
     Events(reading::Events),
+    /// Look at what rules did, would have done, or want to do.
+    Firings(reading::Firings),
     /// Look at jobs and their attempts, have them tried again or give them up.
     Jobs(reading::Jobs),
     /// Show what a bulk action would do, and keep that as a plan.
@@ -162,6 +164,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Urls(config) => urls::run(&config),
         Command::Locations(locations) => locations.run().await,
         Command::Events(events) => events.run().await,
+        Command::Firings(firings) => firings.run().await,
         Command::Jobs(jobs) => jobs.run().await,
         Command::Plan(plan) => plan.run().await,
         Command::Plans(plans) => plans.run().await,

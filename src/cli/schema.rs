@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::output::tell;
-use crate::{config::Config, rules};
+use crate::{config::Config, rules, web};
 
 #[derive(Args)]
 pub(super) struct Schema {
@@ -20,6 +20,8 @@ enum Of {
     Bulk,
     /// Print the JSON Schema of the configuration file.
     Config,
+    /// Print the description of the JSON API: OpenAPI 3.1.
+    Api,
 }
 
 impl Schema {
@@ -28,6 +30,7 @@ impl Schema {
             Of::Rules => rules::schema(),
             Of::Bulk => rules::bulk_schema(),
             Of::Config => Config::schema(),
+            Of::Api => web::openapi(),
         };
         tell(&format!("{schema:#}"))
     }

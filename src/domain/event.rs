@@ -199,9 +199,11 @@ impl Serialize for Kind {
 
 /// Writes a closed enum as the words it is stored and shown as.
 macro_rules! words {
-    ($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $vdoc:literal])+ $variant:ident = $word:literal,)+ }) => {
-        $(#[doc = $doc])+
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+    ($(#[$about:meta])+ $name:ident { $($(#[doc = $vdoc:literal])+ $variant:ident = $word:literal,)+ }) => {
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+        )]
+        $(#[$about])+
         pub enum $name { $($(#[doc = $vdoc])+ #[serde(rename = $word)] $variant,)+ }
 
         impl $name {
@@ -254,6 +256,7 @@ words! {
 
 words! {
     /// What became of an event; every event ends in one of the last four.
+    #[schemars(rename = "EventState")]
     State {
         /// Stored; nobody has judged it yet.
         Received = "received",

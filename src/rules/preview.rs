@@ -13,7 +13,7 @@ use super::{
 use crate::domain::{action::Action, span};
 
 /// A step as it would be done, with its texts written.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Preview {
     /// The name of its action.
     pub action: &'static str,

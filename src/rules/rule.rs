@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{condition::Condition, trigger::Trigger};
@@ -69,16 +70,16 @@ pub struct Rule {
 }
 
 /// A rule in a line, as the API and the terminal list it.
-#[derive(Debug, Serialize)]
-pub struct Outline<'r> {
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Outline {
     /// Its name.
-    pub rule: &'r str,
+    pub rule: String,
     /// Its trigger.
     pub on: String,
     /// How often it may fire.
     pub once_per: OncePer,
     /// Its condition as it stands in the file.
-    pub when: Option<&'r str>,
+    pub when: Option<String>,
     /// Whether it works.
     pub mode: Mode,
     /// How often it may fire on a day.
@@ -86,7 +87,7 @@ pub struct Outline<'r> {
     /// The names of its actions, in order.
     pub actions: Vec<&'static str>,
     /// Name of the file it stands in.
-    pub file: &'r str,
+    pub file: String,
     /// Line of its table in that file.
     pub line: usize,
 }
@@ -106,16 +107,16 @@ impl Rule {
     }
 
     /// Its outline.
-    pub fn outline(&self) -> Outline<'_> {
+    pub fn outline(&self) -> Outline {
         Outline {
-            rule: &self.name,
+            rule: self.name.clone(),
             on: self.trigger.to_string(),
             once_per: self.once_per,
-            when: self.when.as_ref().map(Condition::source),
+            when: self.when.as_ref().map(|when| when.source().to_owned()),
             mode: self.mode,
             cap_per_day: self.cap_per_day,
             actions: self.steps.iter().map(|step| step.action.name()).collect(),
-            file: &self.file,
+            file: self.file.clone(),
             line: self.line,
         }
     }

@@ -2,9 +2,11 @@
 //! its steps are to be done, or that they are not.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{PgPool, PgTransaction};
 
+use super::reading::Page;
 use crate::domain::ids::{ApplicationId, FiringId, Place};
 
 /// A rule of an application.
@@ -67,7 +69,7 @@ pub async fn hold(tx: &mut PgTransaction<'_>, firing: FiringId, place: Place, ru
 }
 
 /// A firing that waits for a person.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Held {
     /// The firing.
     pub firing_id: i64,
@@ -85,25 +87,28 @@ pub struct Held {
     pub held_at: DateTime<Utc>,
 }
 
-/// The firings that are held, oldest first.
+/// A page of the firings that are held, oldest first: at most so many, after the firing of that number.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn list(pool: &PgPool, of: Option<Of<'_>>, limit: i64) -> sqlx::Result<Vec<Held>> {
-    sqlx::query_as!(
+pub async fn list(pool: &PgPool, of: Option<Of<'_>>, (limit, after): (i64, Option<i64>)) -> sqlx::Result<Page<Held>> {
+    let items = sqlx::query_as!(
         Held,
         r#"
         select h.firing_id, h.application_id, h.location_id, h.rule, f.event_id, f.kind, h.held_at
         from holds h join firings f on f.id = h.firing_id
         where h.state = 'held' and ($1::bigint is null or (h.application_id = $1 and h.rule = $2))
+          and ($4::bigint is null or h.firing_id > $4)
         order by h.firing_id limit $3
         "#,
         of.map(|(application, _)| application.0),
         of.map(|(_, rule)| rule.to_owned()),
-        limit
+        limit.saturating_add(1),
+        after
     )
     .fetch_all(pool)
-    .await
+    .await?;
+    Ok(Page::cut(items, limit, |held| held.firing_id.to_string()))
 }
 
 /// How many firings of each rule are held.

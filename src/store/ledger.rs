@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use sqlx::PgPool;
 
 use super::jobs::Claimed;
 use crate::domain::ids::JobId;
 
 /// How far an entry has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(rename = "LedgerState", rename_all = "snake_case")]
 pub enum State {
     /// The call has not left us.
     Intended,

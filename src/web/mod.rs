@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 use self::connections::{Connections, Ticket};
 pub use self::{
     connections::make_room_for_connections,
+    operator::openapi,
     sockets::{CannotListen, Copies, Inherited, NAMES as SOCKET_NAMES},
 };
 use crate::app::App;

@@ -9,6 +9,7 @@ mod refused;
 use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::court::{Court, Ruling, Terms};
@@ -40,7 +41,7 @@ pub const USUAL: i64 = 1_000;
 pub const MOST: i64 = 100_000;
 
 /// Which events, and on what terms.
-#[derive(Debug, Default, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ask {
     /// These, in whatever state they are.
@@ -52,6 +53,7 @@ pub struct Ask {
     /// Of one kind.
     pub kind: Option<String>,
     /// In one state; without it `processed` and `failed`.
+    #[schemars(with = "Option<State>")]
     pub state: Option<String>,
     /// Received at or after.
     pub since: Option<DateTime<Utc>>,
@@ -66,11 +68,12 @@ pub struct Ask {
     /// A person takes what was refused as genuine.
     pub trust: bool,
     /// At most so many.
+    #[schemars(range(min = 1, max = MOST))]
     pub limit: Option<i64>,
 }
 
 /// What a rule would do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WouldRule {
     /// The rule.
     pub rule: String,
@@ -81,7 +84,8 @@ pub struct WouldRule {
 }
 
 /// What becomes of an event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ReplayItem")]
 pub struct Item {
     /// The event.
     pub event_id: EventId,
@@ -90,6 +94,7 @@ pub struct Item {
     /// Location, when one could be read.
     pub location_id: Option<LocationId>,
     /// What about.
+    #[schemars(with = "String")]
     pub kind: Kind,
     /// `judged_again`, `put_back`, `taken_as_new` or `refused`.
     pub result: &'static str,
@@ -102,7 +107,8 @@ pub struct Item {
 }
 
 /// What a replay comes to.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "ReplayReport")]
 pub struct Report {
     /// Its number, when there is something in it.
     pub replay_id: Option<i64>,

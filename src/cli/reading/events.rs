@@ -11,7 +11,7 @@ use crate::{
         sheet::Sheet,
         table::{Table, or_dash},
     },
-    domain::event::State,
+    domain::event::{Source, State},
     store::{
         PgPool,
         reading::events::{self, Detail, Event, Filter},
@@ -37,6 +37,9 @@ struct Which {
     /// Of one kind, such as record.updated.
     #[arg(long)]
     kind: Option<String>,
+    /// Learnt in one way: what no callback told is `--source reconciliation`.
+    #[arg(long, value_parser = words(Source::ALL.iter().map(|source| source.as_str())))]
+    source: Option<String>,
     /// In one state.
     #[arg(long, value_parser = words(State::ALL.iter().map(|state| state.as_str())))]
     state: Option<String>,
@@ -78,6 +81,7 @@ impl Events {
                     application: which.application,
                     location: which.location,
                     kind: which.kind,
+                    source: which.source,
                     state: which.state,
                     since: which.since,
                     until: which.until,

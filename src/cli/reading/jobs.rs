@@ -38,7 +38,7 @@ struct Which {
     #[arg(long, value_name = "NUMBER")]
     location: Option<i64>,
     /// In one state.
-    #[arg(long, value_parser = words(jobs::STATES))]
+    #[arg(long, value_parser = words(jobs::State::ALL.iter().map(|state| state.as_str())))]
     state: Option<String>,
     /// Of one action.
     #[arg(long, value_parser = words(ACTION_NAMES))]
@@ -46,6 +46,9 @@ struct Which {
     /// Of one rule.
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
+    /// Of one firing.
+    #[arg(long, value_name = "NUMBER")]
+    firing: Option<i64>,
     /// At most so many.
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = how_many())]
     limit: i64,
@@ -83,6 +86,7 @@ impl Jobs {
                     state: which.state,
                     action: which.action,
                     rule: which.rule,
+                    firing: which.firing,
                     before: None,
                     limit: which.limit,
                 };

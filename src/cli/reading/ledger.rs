@@ -96,6 +96,28 @@ impl Ledger {
     }
 }
 
+/// The same where application and location are known.
+pub(super) fn of_location(items: &[Entry]) -> Table<7> {
+    let mut table = Table::new(&["id", "created", "rule", "kind", "state", "amount", "note"]);
+    for item in items {
+        table.row([
+            item.id.to_string(),
+            stamp(item.created_at),
+            or_dash(item.rule.as_ref()),
+            item.kind.clone(),
+            item.state.clone(),
+            or_dash(amount(item)),
+            item.note.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn amount(item: &Entry) -> Option<String> {
+    let (amount, currency) = item.amount.zip(item.currency.as_ref())?;
+    Some(format!("{amount} {currency}"))
+}
+
 fn table(items: &[Entry]) -> Table<11> {
     let mut table = Table::new(&[
         "id",
@@ -111,7 +133,6 @@ fn table(items: &[Entry]) -> Table<11> {
         "note",
     ]);
     for item in items {
-        let amount = item.amount.zip(item.currency.as_ref());
         table.row([
             item.id.to_string(),
             stamp(item.created_at),
@@ -121,7 +142,7 @@ fn table(items: &[Entry]) -> Table<11> {
             item.kind.clone(),
             item.state.clone(),
             or_dash(item.payment_id),
-            or_dash(amount.map(|(amount, currency)| format!("{amount} {currency}"))),
+            or_dash(amount(item)),
             or_dash(item.period_to.map(stamp)),
             item.note.clone().unwrap_or_default(),
         ]);

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::{Look, events, how_many, jobs, stamp, time, words};
+use super::{Look, events, how_many, jobs, ledger, stamp, time, words};
 use crate::{
     cli::{
         sheet::{Sheet, one_line},
@@ -45,7 +45,7 @@ enum Verb {
         #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = how_many())]
         limit: i64,
     },
-    /// One installation: status, history, payments, firings, jobs, events.
+    /// One installation: status, history, payments, ledger, firings, jobs, events.
     Show {
         /// Number of the application.
         application: i64,
@@ -74,6 +74,7 @@ impl Locations {
             } => {
                 let filter = Filter {
                     application,
+                    location: None,
                     status,
                     q,
                     hooks,
@@ -159,12 +160,23 @@ fn sheet(found: &Detail) -> Sheet {
     if found.payments.is_empty() {
         sheet.block(2, "none");
     }
-    let mut firings = Table::new(&["id", "fired", "rule", "kind", "event", "generation", "results"]);
+    sheet.table("Ledger, newest first", &ledger::of_location(&found.ledger));
+    let mut firings = Table::new(&[
+        "id",
+        "fired",
+        "rule",
+        "result",
+        "kind",
+        "event",
+        "generation",
+        "results",
+    ]);
     for firing in &found.firings {
         firings.row([
             firing.id.to_string(),
             stamp(firing.fired_at),
             firing.rule.clone(),
+            firing.result.clone(),
             firing.kind.clone(),
             firing.event_id.to_string(),
             firing.generation.to_string(),

@@ -1,7 +1,8 @@
-//! `bellhop locations|events|jobs|ledger|plans`: what the API shows and does, for a terminal. They use the database
+//! `bellhop locations|events|firings|jobs|ledger|plans`: what the API shows and does, for a terminal. They use the database
 //! directly, so they work while the service is down; what they ask to be done waits for it.
 
 mod events;
+mod firings;
 mod jobs;
 mod ledger;
 mod locations;
@@ -18,6 +19,7 @@ use serde::Serialize;
 
 pub(super) use self::{
     events::Events,
+    firings::Firings,
     jobs::Jobs,
     ledger::Ledger,
     locations::Locations,

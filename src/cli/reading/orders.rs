@@ -103,6 +103,7 @@ impl Orders {
                 state: Some(self.state.clone().unwrap_or_else(|| usual.to_owned())),
                 action: self.action.clone(),
                 rule: self.rule.clone(),
+                firing: None,
                 before: None,
                 limit: self.limit,
             };

@@ -111,6 +111,7 @@ impl Plan {
 impl Plans {
     pub(in crate::cli) async fn run(self) -> Result<ExitCode> {
         let filter = Filter {
+            id: None,
             application: self.application,
             before: None,
             limit: self.limit,

@@ -83,7 +83,7 @@ fn about(rule: &Rule) -> Sheet {
     let mut sheet = Sheet::new(&format!("Rule {}", rule.name));
     sheet.field("where", Some(format!("{}:{}", outline.file, outline.line)));
     sheet.field("on", Some(&outline.on));
-    sheet.field("when", outline.when.map(str::trim));
+    sheet.field("when", outline.when.as_deref().map(str::trim));
     sheet.field("once per", Some(outline.once_per));
     sheet.field("mode", Some(outline.mode));
     sheet.field("actions", Some(outline.actions.join(", ")));

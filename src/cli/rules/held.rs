@@ -68,13 +68,15 @@ impl Held {
         match &self.verb {
             None => {
                 let database = Database::visit(&config).await?;
-                let items = database
-                    .with_pool(async |pool: &PgPool| holds::list(pool, None, self.limit).await.map_err(explained))
+                let page = database
+                    .with_pool(async |pool: &PgPool| {
+                        holds::list(pool, None, (self.limit, None)).await.map_err(explained)
+                    })
                     .await?;
                 if self.json {
-                    return tell(&json!({"items": items, "next_cursor": null}).to_string());
+                    return tell(&json!(page).to_string());
                 }
-                table(&items).print()?;
+                table(&page.items).print()?;
                 Ok(ExitCode::SUCCESS)
             }
             Some(Verb::Release(which)) => {

@@ -189,7 +189,7 @@ fn list(sets: &Sets, as_json: bool) -> Result<ExitCode> {
             items.push(item);
             table.row([
                 id.to_string(),
-                rule.rule.to_owned(),
+                rule.rule.clone(),
                 rule.on.clone(),
                 rule.once_per.to_string(),
                 rule.mode.to_string(),

@@ -1,6 +1,7 @@
 //! What a person does with jobs: has one that was given up tried again, or one that waits given up.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::{PgPool, PgTransaction};
@@ -24,7 +25,7 @@ pub enum Order {
 }
 
 /// What became of an order.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Obeyed {
     /// The job.
     pub job_id: i64,

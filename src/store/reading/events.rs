@@ -1,12 +1,14 @@
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::PgPool;
 
 use super::Page;
+use crate::domain::event::{Ruling, Source, State};
 
 /// An event in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Event {
     /// Number.
     pub id: i64,
@@ -19,8 +21,10 @@ pub struct Event {
     /// What about.
     pub kind: String,
     /// How learnt.
+    #[schemars(with = "Source")]
     pub source: String,
-    /// `received`, `processed`, `failed`, `rejected`, `quarantined`.
+    /// What became of it.
+    #[schemars(with = "State")]
     pub state: String,
     /// Why it is in that state, when there is something to say.
     pub reason: Option<String>,
@@ -37,6 +41,8 @@ pub struct Filter {
     pub location: Option<i64>,
     /// Of one kind.
     pub kind: Option<String>,
+    /// Learnt in one way.
+    pub source: Option<String>,
     /// In one state.
     pub state: Option<String>,
     /// Received at or after.
@@ -65,7 +71,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Event>> {
           and ($3::text is null or e.kind = $3)
           and ($4::text is null or case when e.verdict <> 'received' then e.verdict else coalesce(o.state, 'received') end = $4)
           and ($5::timestamptz is null or e.received_at >= $5) and ($6::timestamptz is null or e.received_at < $6)
-          and ($7::bigint is null or e.id < $7)
+          and ($7::bigint is null or e.id < $7) and ($9::text is null or e.source = $9)
         order by e.id desc limit $8::bigint + 1
         "#,
         filter.application,
@@ -76,6 +82,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Event>> {
         filter.until,
         filter.before,
         filter.limit,
+        filter.source,
     )
     .fetch_all(pool)
     .await?;
@@ -83,11 +90,12 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Event>> {
 }
 
 /// What was decided about an event and one rule.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Decision {
     /// The rule.
     pub rule: String,
-    /// `fired` or `skipped`.
+    /// What the rule said.
+    #[schemars(with = "Ruling")]
     pub result: String,
     /// Why it was skipped.
     pub reason: Option<String>,
@@ -100,7 +108,7 @@ pub struct Decision {
 }
 
 /// A replay that an event was in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Replay {
     /// Its number.
     pub replay_id: i64,
@@ -119,7 +127,8 @@ pub struct Replay {
 }
 
 /// Everything about one event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "EventDetail")]
 pub struct Detail {
     /// What the list says.
     #[serde(flatten)]
@@ -129,10 +138,12 @@ pub struct Detail {
     /// When it was judged.
     pub decided_at: Option<DateTime<Utc>>,
     /// The headers that were kept.
+    #[schemars(with = "Option<Map<String, Value>>")]
     pub headers: Option<Value>,
     /// The body as received, tokens removed; bytes that are no text are shown as `\u{fffd}`.
     pub body: Option<String>,
     /// What it says about the installation, in Bellhop's words.
+    #[schemars(with = "Option<Map<String, Value>>")]
     pub fact: Option<Value>,
     /// What was decided, for every rule that was considered; what a replay decided stands behind it.
     pub decisions: Vec<Decision>,

@@ -1,12 +1,14 @@
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
 
 use super::Page;
+use crate::domain::event::words;
 
 /// A job in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Job {
     /// Number.
     pub id: i64,
@@ -22,7 +24,8 @@ pub struct Job {
     pub step: i16,
     /// What it does.
     pub action: String,
-    /// `available`, `running`, `completed`, `discarded`, `cancelled`.
+    /// How far it is.
+    #[schemars(with = "State")]
     pub state: String,
     /// When it is, or was, due.
     pub run_at: DateTime<Utc>,
@@ -40,8 +43,22 @@ pub struct Job {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// The words of `state`.
-pub const STATES: [&str; 5] = ["available", "running", "completed", "discarded", "cancelled"];
+words! {
+    /// How far a job is.
+    #[schemars(rename = "JobState")]
+    State {
+        /// It waits for its turn.
+        Available = "available",
+        /// An attempt is under way.
+        Running = "running",
+        /// It is done.
+        Completed = "completed",
+        /// It was tried often enough, or cannot be done.
+        Discarded = "discarded",
+        /// It was given up.
+        Cancelled = "cancelled",
+    }
+}
 
 /// Which jobs to list.
 #[derive(Debug, Default, Clone)]
@@ -56,6 +73,8 @@ pub struct Filter {
     pub action: Option<String>,
     /// Of one rule.
     pub rule: Option<String>,
+    /// Of one firing.
+    pub firing: Option<i64>,
     /// Older than this number.
     pub before: Option<i64>,
     /// At most so many.
@@ -83,6 +102,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Job>> {
         where ($1::bigint is null or application_id = $1) and ($2::bigint is null or location_id = $2)
           and ($3::text is null or state = $3) and ($4::text is null or action = $4)
           and ($5::text is null or rule = $5) and ($6::bigint is null or id < $6)
+          and ($8::bigint is null or firing_id = $8)
         order by id desc limit $7::bigint + 1
         "#,
         filter.application,
@@ -92,6 +112,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Job>> {
         filter.rule,
         filter.before,
         filter.limit,
+        filter.firing,
     )
     .fetch_all(pool)
     .await?;
@@ -99,7 +120,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Job>> {
 }
 
 /// One start of a job.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Attempt {
     /// From 1.
     pub attempt: i32,
@@ -109,16 +130,20 @@ pub struct Attempt {
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+    /// How long it took.
+    pub duration_seconds: Option<f64>,
     /// `done`, `retry`, `snooze`, `discard`, `lost`; absent while it runs.
     pub outcome: Option<String>,
     /// What went wrong.
     pub error: Option<String>,
-    /// Requests and answers, tokens removed.
+    /// Requests with their answers and how long each took, tokens removed.
+    #[schemars(with = "Vec<Value>")]
     pub exchanges: Value,
 }
 
 /// Everything about one job.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "JobDetail")]
 pub struct Detail {
     /// What the list says.
     #[serde(flatten)]
@@ -163,7 +188,9 @@ pub async fn show(pool: &PgPool, id: i64) -> sqlx::Result<Option<Detail>> {
     .unwrap_or_default();
     let history = sqlx::query_as!(
         Attempt,
-        "select attempt, worker, started_at, finished_at, outcome, error, exchanges from attempts where job_id = $1 order by attempt",
+        r#"select attempt, worker, started_at, finished_at,
+                  extract(epoch from finished_at - started_at)::float8 as duration_seconds, outcome, error, exchanges
+           from attempts where job_id = $1 order by attempt"#,
         id
     )
     .fetch_all(pool)

@@ -1,12 +1,15 @@
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgPool;
 
 use super::Page;
+use crate::store::ledger::State;
 
 /// A call that moves money.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LedgerEntry")]
 pub struct Entry {
     /// Number.
     pub id: i64,
@@ -20,7 +23,8 @@ pub struct Entry {
     pub rule: Option<String>,
     /// `payment` or `refund`.
     pub kind: String,
-    /// `intended`, `unknown`, `done` or `failed`.
+    /// What became of it.
+    #[schemars(with = "State")]
     pub state: String,
     /// The marketplace's number of the payment.
     pub payment_id: Option<i64>,

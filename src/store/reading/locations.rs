@@ -1,16 +1,23 @@
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::PgPool;
 
 use super::{
     Page,
     events::{self, Event},
+    firings::{self, Firing},
     jobs::{self, Job},
+    ledger::{self, Entry},
 };
+use crate::{domain::installation::Status, store::looks::Hooks};
+
+/// Of everything that happened at a location, so many of each kind are shown with it.
+const LAST: i64 = 50;
 
 /// An installation in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Location {
     /// Application.
     pub application_id: i64,
@@ -18,7 +25,8 @@ pub struct Location {
     pub location_id: i64,
     /// Name of the location, when known.
     pub title: Option<String>,
-    /// `pending`, `active`, `frozen`, `uninstalled`; absent while the marketplace was not asked yet.
+    /// Where it stands; absent while the marketplace was not asked yet.
+    #[schemars(with = "Option<Status>")]
     pub status: Option<String>,
     /// How many times it was connected.
     pub generation: i32,
@@ -40,7 +48,8 @@ pub struct Location {
     pub connection_message: Option<String>,
     /// When its status was last read from the marketplace.
     pub looked_at: Option<DateTime<Utc>>,
-    /// Whether its webhooks come to us, when that was looked at: `registered`, `former`, `missing`, `refused`.
+    /// Whether its webhooks come to us, when that was looked at.
+    #[schemars(with = "Option<Hooks>")]
     pub hooks: Option<String>,
 }
 
@@ -49,6 +58,8 @@ pub struct Location {
 pub struct Filter {
     /// Of one application.
     pub application: Option<i64>,
+    /// Of one location.
+    pub location: Option<i64>,
     /// In one status.
     pub status: Option<String>,
     /// Part of the name, or the number.
@@ -79,6 +90,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Location>
         where ($7::text is null or (k.hooks = $7 and i.status = 'active')) and ($1::bigint is null or application_id = $1) and ($2::text is null or i.status = $2)
           and ($3::text is null or location_id::text = $3 or position(lower($3) in lower(l.title)) > 0)
           and ($4::bigint is null or (application_id, location_id) > ($4, $5))
+          and ($8::bigint is null or location_id = $8)
         order by application_id, location_id limit $6::bigint + 1
         "#,
         filter.application,
@@ -88,6 +100,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Location>
         filter.after.map(|(_, location)| location),
         filter.limit,
         filter.hooks,
+        filter.location,
     )
     .fetch_all(pool)
     .await?;
@@ -97,7 +110,8 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Location>
 }
 
 /// One step of an installation's history.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StatusChange")]
 pub struct Move {
     /// Of which connection.
     pub generation: i32,
@@ -114,7 +128,7 @@ pub struct Move {
 }
 
 /// Personal data of a location that was taken away.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Erasure {
     /// `operator` or `retention`.
     pub asked_by: String,
@@ -125,7 +139,7 @@ pub struct Erasure {
 }
 
 /// A mark that rules see.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Tag {
     /// The mark.
     pub tag: String,
@@ -135,36 +149,15 @@ pub struct Tag {
     pub set_at: DateTime<Utc>,
 }
 
-/// A rule that was applied.
-#[derive(Debug, Serialize)]
-pub struct Firing {
-    /// Number.
-    pub id: i64,
-    /// The rule.
-    pub rule: String,
-    /// What made it fire once.
-    pub key: String,
-    /// The kind of the event.
-    pub kind: String,
-    /// The event.
-    pub event_id: i64,
-    /// Of which connection.
-    pub generation: i32,
-    /// `live`, or `shadow` for a rule that is only watched.
-    pub mode: String,
-    /// Results of its steps, by step id; what it would have done, when it was only watched.
-    pub results: Value,
-    /// When.
-    pub fired_at: DateTime<Utc>,
-}
-
 /// Everything about one installation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LocationDetail")]
 pub struct Detail {
     /// What the list says.
     #[serde(flatten)]
     pub installation: Location,
     /// What is known of the place.
+    #[schemars(with = "Option<Map<String, Value>>")]
     pub location: Option<Value>,
     /// Marks that rules set.
     pub tags: Vec<Tag>,
@@ -173,6 +166,7 @@ pub struct Detail {
     /// Personal data that was taken away.
     pub erasures: Vec<Erasure>,
     /// Payments, as the marketplace tells them.
+    #[schemars(with = "Vec<Map<String, Value>>")]
     pub payments: Vec<Value>,
     /// The last events, newest first.
     pub events: Vec<Event>,
@@ -180,6 +174,8 @@ pub struct Detail {
     pub firings: Vec<Firing>,
     /// The last jobs, newest first.
     pub jobs: Vec<Job>,
+    /// The last money movements, newest first.
+    pub ledger: Vec<Entry>,
 }
 
 /// One installation; `None` when nothing is known of the pair.
@@ -189,16 +185,13 @@ pub struct Detail {
 pub async fn show(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Option<Detail>> {
     let filter = Filter {
         application: Some(application),
-        q: Some(location.to_string()),
-        limit: 1_000,
+        location: Some(location),
+        limit: 1,
         ..Filter::default()
     };
-    let found = list(pool, &filter)
-        .await?
-        .items
-        .into_iter()
-        .find(|item| item.location_id == location);
-    let Some(installation) = found else { return Ok(None) };
+    let Some(installation) = list(pool, &filter).await?.items.pop() else {
+        return Ok(None);
+    };
     let data = sqlx::query_scalar!(
         r#"select l.data || jsonb_build_object('country', c.iso_code, 'country_name', l.data->'country') as "data!"
            from locations l left join countries c
@@ -227,29 +220,44 @@ pub async fn show(pool: &PgPool, application: i64, location: i64) -> sqlx::Resul
     )
     .fetch_all(pool)
     .await?;
-    let events_filter = events::Filter {
-        application: Some(application),
-        location: Some(location),
-        limit: 50,
+    let tags = tags(pool, application, location).await?;
+    let erasures = erasures(pool, application, location).await?;
+    let (application, location) = (Some(application), Some(location));
+    let of_events = events::Filter {
+        application,
+        location,
+        limit: LAST,
         ..Default::default()
     };
-    let jobs_filter = jobs::Filter {
-        application: Some(application),
-        location: Some(location),
-        limit: 50,
+    let of_firings = firings::Filter {
+        application,
+        location,
+        limit: LAST,
         ..Default::default()
     };
-    let firings = firings(pool, application, location).await?;
+    let of_jobs = jobs::Filter {
+        application,
+        location,
+        limit: LAST,
+        ..Default::default()
+    };
+    let of_ledger = ledger::Filter {
+        application,
+        location,
+        limit: LAST,
+        ..Default::default()
+    };
     Ok(Some(Detail {
         installation,
         location: data,
-        tags: tags(pool, application, location).await?,
+        tags,
         history,
-        erasures: erasures(pool, application, location).await?,
+        erasures,
         payments,
-        events: events::list(pool, &events_filter).await?.items,
-        firings,
-        jobs: jobs::list(pool, &jobs_filter).await?.items,
+        events: events::list(pool, &of_events).await?.items,
+        firings: firings::list(pool, &of_firings).await?.items,
+        jobs: jobs::list(pool, &of_jobs).await?.items,
+        ledger: ledger::list(pool, &of_ledger).await?.items,
     }))
 }
 
@@ -268,20 +276,6 @@ async fn erasures(pool: &PgPool, application: i64, location: i64) -> sqlx::Resul
     sqlx::query_as!(
         Erasure,
         "select asked_by, erased_before, erased_at from erasures where application_id = $1 and location_id = $2 order by erased_at",
-        application,
-        location
-    )
-    .fetch_all(pool)
-    .await
-}
-
-async fn firings(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Vec<Firing>> {
-    sqlx::query_as!(
-        Firing,
-        r#"
-        select id, rule, key, kind, event_id, generation, mode, results, fired_at
-        from firings where application_id = $1 and location_id = $2 order by id desc limit 50
-        "#,
         application,
         location
     )

@@ -5,6 +5,8 @@
 pub mod activity;
 /// Events and what was decided about them.
 pub mod events;
+/// Rules that were applied, would have been, or wait.
+pub mod firings;
 /// Jobs and their attempts.
 pub mod jobs;
 /// Calls that move money.
@@ -16,10 +18,12 @@ pub mod plans;
 /// How often rules fired.
 pub mod rules;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One page of a list, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
@@ -29,7 +33,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Cuts a list that was read one longer than asked, to see whether more follows.
-    fn cut(mut items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> String) -> Self {
+    pub(in crate::store) fn cut(mut items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> String) -> Self {
         let limit = usize::try_from(limit).unwrap_or(0);
         let more = items.len() > limit;
         items.truncate(limit);

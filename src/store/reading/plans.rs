@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -8,7 +10,7 @@ use sqlx::PgPool;
 use super::Page;
 
 /// A plan in a list, with what became of its locations.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Plan {
     /// Number.
     pub id: i64,
@@ -37,6 +39,8 @@ pub struct Plan {
 /// Which plans to list.
 #[derive(Debug, Default, Clone)]
 pub struct Filter {
+    /// The one of this number.
+    pub id: Option<i64>,
     /// Of one application.
     pub application: Option<i64>,
     /// Older than this number.
@@ -46,7 +50,7 @@ pub struct Filter {
 }
 
 /// A location of a plan.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Concerned {
     /// Location.
     pub location_id: i64,
@@ -61,7 +65,8 @@ pub struct Concerned {
 }
 
 /// Everything about one plan.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PlanDetail")]
 pub struct Detail {
     /// What the list says.
     #[serde(flatten)]
@@ -71,10 +76,12 @@ pub struct Detail {
     /// The file, as it was read.
     pub source: String,
     /// Locations it did not concern when it was made, by reason.
+    #[schemars(with = "BTreeMap<String, i64>")]
     pub left_out: Value,
     /// Requests to the marketplace.
     pub requests: i64,
     /// Money that is reported, by currency.
+    #[schemars(with = "BTreeMap<String, Decimal>")]
     pub money: Value,
     /// The locations it concerns.
     pub items: Vec<Concerned>,
@@ -89,11 +96,13 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Plan>> {
         r#"
         select id, application_id, name, confirmation, made_at, applied_at, locations
         from plans where ($1::bigint is null or application_id = $1) and ($2::bigint is null or id < $2)
+          and ($4::bigint is null or id = $4)
         order by id desc limit $3::bigint + 1
         "#,
         filter.application,
         filter.before,
         filter.limit,
+        filter.id,
     )
     .fetch_all(pool)
     .await?;
@@ -144,11 +153,11 @@ pub async fn show(pool: &PgPool, id: i64) -> sqlx::Result<Option<Detail>> {
     .fetch_optional(pool)
     .await?;
     let filter = Filter {
-        before: Some(id + 1),
+        id: Some(id),
         limit: 1,
         ..Filter::default()
     };
-    let plan = list(pool, &filter).await?.items.into_iter().find(|plan| plan.id == id);
+    let plan = list(pool, &filter).await?.items.pop();
     let (Some(row), Some(plan)) = (row, plan) else {
         return Ok(None);
     };

@@ -4,32 +4,45 @@ mod api;
 mod console;
 mod entry;
 mod gauges;
-mod orders;
-mod plans;
 mod probes;
 mod problem;
-mod rules;
 
-use actix_web::{HttpResponse, middleware::from_fn, web};
+use actix_web::{HttpResponse, Resource, Route, guard, middleware::from_fn, web};
 
+pub use self::api::openapi;
 use self::problem::Problem;
 
 /// All operator routes.
 pub(super) fn routes(service: &mut web::ServiceConfig) {
     service
-        .route("/livez", web::get().to(async || HttpResponse::Ok().body("ok\n")))
-        .route("/readyz", web::get().to(probes::ready))
-        .route("/metrics", web::get().to(gauges::metrics))
+        .service(probe("/livez").route(seen().to(async || HttpResponse::Ok().body("ok\n"))))
+        .service(probe("/readyz").route(seen().to(probes::ready)))
+        .service(probe("/metrics").route(seen().to(gauges::metrics)))
         .service(
-            web::scope("/api/v1")
+            web::scope(api::BASE)
+                .wrap(from_fn(problem::located))
                 .wrap(from_fn(entry::api))
                 .configure(api::routes)
-                .configure(rules::routes)
-                .configure(plans::routes)
-                .configure(orders::routes)
                 .default_service(web::to(async || {
                     Problem::not_found("There is nothing at this address.")
                 })),
         )
         .configure(console::routes);
+}
+
+/// What takes `GET` and `HEAD`.
+fn seen() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+fn probe(path: &str) -> Resource {
+    refuse_others(web::resource(path), "GET, HEAD".to_owned())
+}
+
+/// An address that tells which methods it takes, when it is asked by another one.
+fn refuse_others(resource: Resource, allow: String) -> Resource {
+    resource.default_service(web::to(move || {
+        let refused = Problem::not_allowed(&allow);
+        async move { refused }
+    }))
 }

@@ -5,7 +5,7 @@ use minijinja::{context, value::Serde};
 use serde::Deserialize;
 
 use super::{
-    super::{api, entry::Visitor},
+    super::{api::asked, entry::Visitor},
     frame::{self, Page},
     list::{Asked, ROWS, filled},
     refusal::Refusal,
@@ -38,10 +38,11 @@ async fn list(app: web::Data<App>, query: web::Query<Query>, visitor: Visitor) -
     let (hooks, q) = (filled(query.hooks), filled(query.q));
     let filter = Filter {
         application: frame::number("application", application.as_deref())?,
+        location: None,
         status: status.clone(),
         q: q.clone(),
         hooks: hooks.clone(),
-        after: api::place_cursor(query.cursor.as_deref()).map_err(|problem| Refusal::invalid(problem.to_string()))?,
+        after: asked::two_numbers(query.cursor.as_deref()).map_err(|problem| Refusal::invalid(problem.to_string()))?,
         limit: ROWS,
     };
     let page = locations::list(&app.pool, &filter).await?;

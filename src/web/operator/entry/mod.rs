@@ -9,7 +9,7 @@ pub(super) mod site;
 pub(super) mod tries;
 
 use actix_web::{
-    Error,
+    Error, Responder,
     body::BoxBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -88,7 +88,10 @@ pub(super) fn known<'o>(operator: &'o Operator, given: &str) -> Option<(Role, &'
 pub(super) async fn api(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
     let mut response = match admit(&request) {
         Ok(()) => next.call(request).await?,
-        Err(problem) => request.error_response(problem),
+        Err(problem) => {
+            let refused = problem.respond_to(request.request());
+            request.into_response(refused)
+        }
     };
     let headers = response.headers_mut();
     for (name, value) in [

@@ -1,0 +1,167 @@
+use actix_web::http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    asked::{At, PAGE_LIMIT, limit, two_numbers, word},
+    operation::{Bellhop, Done, Nothing, Operation, order, read},
+};
+use crate::{
+    app::App,
+    domain::{
+        action::{Action, Priority},
+        ids::{ApplicationId, LocationId, Place},
+        installation::Status,
+    },
+    store::{
+        jobs::{self, NewJob},
+        looks::Hooks,
+        reading::{
+            self, Page,
+            jobs::Job,
+            locations::{Detail, Filter, Location},
+        },
+    },
+    web::operator::problem::Problem,
+};
+
+pub(super) fn operations() -> Vec<Operation> {
+    let about = ("list_locations", "Installations, by application and location.");
+    let all = read("/locations", about, list);
+    let about = (
+        "show_location",
+        "One installation: history, payments, and the last 50 events, firings, jobs and money movements.",
+    );
+    let one = read("/locations/{application_id}/{location_id}", about, show);
+    let about = (
+        "activate_location",
+        "Activates a connection now, for applications whose own product finishes the registration first.",
+    );
+    let activate = order("/locations/{application_id}/{location_id}/activate", about, activate);
+    let about = (
+        "uninstall_location",
+        "Disconnects the application from the location now.",
+    );
+    let uninstall = order("/locations/{application_id}/{location_id}/uninstall", about, uninstall);
+    let about = ("reconcile_location", "Compares the location with the marketplace now.");
+    let reconcile = order("/locations/{application_id}/{location_id}/reconcile", about, reconcile);
+    let about = (
+        "repair_hooks",
+        "Puts our address back into the webhook settings of the location.",
+    );
+    let repair = order(
+        "/locations/{application_id}/{location_id}/hooks/repair",
+        about,
+        repair_hooks,
+    );
+    let mut operations = vec![all, one];
+    let orders = [activate, uninstall, reconcile, repair];
+    operations.extend(orders.map(|order| order.answers(&[StatusCode::ACCEPTED])));
+    operations
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LocationsQuery {
+    /// Of one application.
+    application: Option<i64>,
+    /// In one status.
+    #[schemars(with = "Option<Status>")]
+    status: Option<String>,
+    /// Part of the name, or the number.
+    q: Option<String>,
+    /// Active ones whose webhook settings said so when they were last read.
+    #[schemars(with = "Option<Hooks>")]
+    hooks: Option<String>,
+    /// At most so many; 50 unless told.
+    #[schemars(range(min = 1, max = PAGE_LIMIT))]
+    limit: Option<i64>,
+    /// The `next_cursor` of the page before.
+    #[schemars(regex(pattern = r"^[0-9]{1,18}\.[0-9]{1,18}$"))]
+    cursor: Option<String>,
+}
+
+async fn list(app: Bellhop, _: Nothing, query: LocationsQuery) -> Result<Page<Location>, Problem> {
+    word("status", query.status.as_deref(), Status::ALL, Status::as_str)?;
+    word("hooks", query.hooks.as_deref(), Hooks::ALL, Hooks::as_str)?;
+    let filter = Filter {
+        application: query.application,
+        location: None,
+        status: query.status,
+        q: query.q,
+        hooks: query.hooks,
+        after: two_numbers(query.cursor.as_deref())?,
+        limit: limit(query.limit)?,
+    };
+    Ok(reading::locations::list(&app.pool, &filter).await?)
+}
+
+async fn show(app: Bellhop, at: At, _: Nothing) -> Result<Detail, Problem> {
+    let found = reading::locations::show(&app.pool, at.application_id, at.location_id).await?;
+    found.ok_or_else(|| unknown(at))
+}
+
+fn unknown(at: At) -> Problem {
+    Problem::not_found(format!(
+        "Nothing is known of application {} at location {}.",
+        at.application_id, at.location_id
+    ))
+}
+
+/// A place of an application that is configured here.
+fn served_place(app: &App, at: At) -> Result<Place, Problem> {
+    let place = Place {
+        application_id: ApplicationId(at.application_id),
+        location_id: LocationId(at.location_id),
+    };
+    let served = app.served(place.application_id).filter(|_| at.location_id > 0);
+    served.map(|_| place).ok_or_else(|| unknown(at))
+}
+
+/// A job that does what was asked for. When one of its kind was waiting already, that one.
+#[derive(Serialize, JsonSchema)]
+struct Queued {
+    /// Its number.
+    job_id: i64,
+    /// The job as it is now.
+    job: Job,
+}
+
+async fn enqueue(app: &App, new: &NewJob<'_>) -> Result<Done<Queued>, Problem> {
+    let id = jobs::enqueue_alone(&app.pool, new).await?;
+    app.wake.for_jobs();
+    let found = reading::jobs::show(&app.pool, id.0).await?;
+    let found = found.ok_or_else(|| Problem::not_found(format!("Job {id} is gone.")))?;
+    Ok(Done::queued(Queued {
+        job_id: id.0,
+        job: found.job,
+    }))
+}
+
+async fn activate(app: Bellhop, at: At, _: Nothing) -> Result<Done<Queued>, Problem> {
+    let action = Action::Activate { by_hand: true };
+    let place = served_place(&app, at)?;
+    enqueue(&app, &NewJob::activation(place, Priority::Activation, &action)).await
+}
+
+async fn reconcile(app: Bellhop, at: At, _: Nothing) -> Result<Done<Queued>, Problem> {
+    let action = Action::ReadStatus { expect_payment: None };
+    enqueue(&app, &NewJob::look(served_place(&app, at)?, &action)).await
+}
+
+async fn uninstall(app: Bellhop, at: At, _: Nothing) -> Result<Done<Queued>, Problem> {
+    enqueue(&app, &NewJob::uninstall(served_place(&app, at)?)).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RepairQuery {
+    /// Also when that changes what other applications get.
+    #[serde(default)]
+    force: bool,
+}
+
+async fn repair_hooks(app: Bellhop, at: At, query: RepairQuery) -> Result<Done<Queued>, Problem> {
+    let action = Action::RepairHooks { force: query.force };
+    enqueue(&app, &NewJob::hooks_repair(served_place(&app, at)?, &action)).await
+}
