@@ -16,7 +16,15 @@ use super::{super::entry::Visitor, assets, refusal::Refusal, words};
 use crate::app::App;
 
 /// The families of pages, in the order of the navigation: address and name.
-const PAGES: [(&str, &str); 2] = [("/", "Start"), ("/locations", "Locations")];
+const PAGES: [(&str, &str); 7] = [
+    ("/", "Start"),
+    ("/locations", "Locations"),
+    ("/events", "Events"),
+    ("/jobs", "Jobs"),
+    ("/rules", "Rules"),
+    ("/reconciliation", "Reconciliation"),
+    ("/ledger", "Ledger"),
+];
 
 /// A template and where it is.
 macro_rules! templates {
@@ -38,6 +46,19 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "refusal.html",
         "start.html",
         "locations.html",
+        "events.html",
+        "event.html",
+        "event_replay.html",
+        "jobs.html",
+        "job.html",
+        "jobs_bulk.html",
+        "jobs_done.html",
+        "rules.html",
+        "rule.html",
+        "firings.html",
+        "firing.html",
+        "reconciling.html",
+        "ledger.html",
     ] {
         environment.add_template(name, text).expect("a template of ours");
     }

@@ -8,12 +8,19 @@
 mod assets;
 mod charts;
 mod entrance;
+mod events;
+mod firings;
 mod frame;
 mod guard;
+mod jobs;
+mod ledger;
 mod list;
 mod locations;
 mod needs;
+mod reconciling;
 mod refusal;
+mod rules;
+mod shown;
 mod start;
 mod words;
 
@@ -34,6 +41,12 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .configure(entrance::routes)
         .configure(start::routes)
         .configure(locations::routes)
+        .configure(events::routes)
+        .configure(jobs::routes)
+        .configure(rules::routes)
+        .configure(firings::routes)
+        .configure(reconciling::routes)
+        .configure(ledger::routes)
         .default_service(web::to(async || Refusal::nothing_here()));
     // One thread serves the operator's listener, so these counts are the only ones.
     service

@@ -4,7 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError, body::BoxBo
 use minijinja::context;
 use tracing::error;
 
-use super::frame;
+use super::{
+    super::problem::{self, Problem},
+    frame,
+};
 
 /// Why there is no page, as a page.
 #[derive(Debug)]
@@ -40,6 +43,11 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "Refused", text)
     }
 
+    /// Things are not so that it could be done.
+    pub(super) fn conflict(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "Nothing was done", text)
+    }
+
     /// Who may only look wants to change something.
     pub(super) fn reader() -> Self {
         Self::forbidden("You are logged in with operator.read_token, which allows to look and not to change.")
@@ -63,8 +71,18 @@ impl Refusal {
     }
 }
 
+impl From<Problem> for Refusal {
+    /// A field that the API would not take either.
+    fn from(problem: Problem) -> Self {
+        Self::invalid(problem.detail())
+    }
+}
+
 impl From<crate::store::Error> for Refusal {
     fn from(error: crate::store::Error) -> Self {
+        if let Some(what) = problem::malformed(&error) {
+            return Self::invalid(what);
+        }
         error!(%error, "The console could not read the database");
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
