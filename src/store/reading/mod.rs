@@ -13,8 +13,12 @@ pub mod ledger;
 pub mod locations;
 /// Bulk actions and what became of them.
 pub mod plans;
+/// Where one place stands now.
+pub mod profile;
 /// How often rules fired.
 pub mod rules;
+/// What happened at one place.
+pub mod story;
 
 use serde::Serialize;
 

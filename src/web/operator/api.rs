@@ -5,16 +5,14 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::problem::Problem;
+use super::{
+    problem::Problem,
+    wishes::{self, Wish},
+};
 use crate::{
     app::App,
-    domain::{
-        action::{Action, Priority},
-        event::State,
-        ids::{ApplicationId, LocationId, Place},
-        installation::Status,
-    },
-    store::{jobs::NewJob, ledger, looks::Hooks, reading},
+    domain::{event::State, installation::Status},
+    store::{ledger, looks::Hooks, reading},
 };
 
 /// Items on a page when nobody says how many.
@@ -122,52 +120,29 @@ async fn locations(app: web::Data<App>, query: web::Query<LocationsQuery>) -> Re
 async fn location(app: web::Data<App>, path: web::Path<(i64, i64)>) -> Result<HttpResponse, Problem> {
     let (application, location) = path.into_inner();
     let found = reading::locations::show(&app.pool, application, location).await?;
-    let found = found.ok_or_else(|| unknown_location(application, location))?;
+    let found = found.ok_or_else(|| Problem::unknown_location(wishes::place((application, location))))?;
     Ok(HttpResponse::Ok().json(found))
 }
 
-fn unknown_location(application: i64, location: i64) -> Problem {
-    Problem::not_found(format!(
-        "Nothing is known of application {application} at location {location}."
-    ))
-}
-
-/// A place of an application that is configured here.
-fn served_place(app: &App, (application, location): (i64, i64)) -> Result<Place, Problem> {
-    let application_id = ApplicationId(application);
-    let served = app.served(application_id);
-    served.ok_or_else(|| unknown_location(application, location))?;
-    Ok(Place {
-        application_id,
-        location_id: LocationId(location),
-    })
+/// Queues what is wanted at a location.
+async fn queue(app: &App, path: (i64, i64), wish: Wish) -> Result<HttpResponse, Problem> {
+    let id = wishes::queue(app, wishes::place(path), wish).await?;
+    Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
 }
 
 /// Activates a connection now. For applications whose own product finishes the registration first.
 async fn activate(app: web::Data<App>, path: web::Path<(i64, i64)>) -> Result<HttpResponse, Problem> {
-    let place = served_place(&app, *path)?;
-    let action = Action::Activate { by_hand: true };
-    let job = NewJob::activation(place, Priority::Activation, &action);
-    let id = crate::store::jobs::enqueue_alone(&app.pool, &job).await?;
-    app.wake.for_jobs();
-    Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
+    queue(&app, *path, Wish::Activate).await
 }
 
 /// Looks at the status of a location now.
 async fn reconcile(app: web::Data<App>, path: web::Path<(i64, i64)>) -> Result<HttpResponse, Problem> {
-    let place = served_place(&app, *path)?;
-    let action = Action::ReadStatus { expect_payment: None };
-    let id = crate::store::jobs::enqueue_alone(&app.pool, &NewJob::look(place, &action)).await?;
-    app.wake.for_jobs();
-    Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
+    queue(&app, *path, Wish::Compare).await
 }
 
 /// Disconnects the application from a location now.
 async fn uninstall(app: web::Data<App>, path: web::Path<(i64, i64)>) -> Result<HttpResponse, Problem> {
-    let place = served_place(&app, *path)?;
-    let id = crate::store::jobs::enqueue_alone(&app.pool, &NewJob::uninstall(place)).await?;
-    app.wake.for_jobs();
-    Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
+    queue(&app, *path, Wish::Uninstall).await
 }
 
 #[derive(Deserialize)]
@@ -184,18 +159,7 @@ async fn repair_hooks(
     path: web::Path<(i64, i64)>,
     query: web::Query<RepairQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let (application, location) = path.into_inner();
-    let place = Place {
-        application_id: ApplicationId(application),
-        location_id: LocationId(location),
-    };
-    if app.served(place.application_id).is_none() {
-        return Err(unknown_location(application, location));
-    }
-    let action = Action::RepairHooks { force: query.force };
-    let id = crate::store::jobs::enqueue_alone(&app.pool, &NewJob::hooks_repair(place, &action)).await?;
-    app.wake.executor.notify_one();
-    Ok(HttpResponse::Accepted().json(json!({"job_id": id})))
+    queue(&app, *path, Wish::RepairHooks { force: query.force }).await
 }
 
 #[derive(Deserialize)]

@@ -9,6 +9,7 @@ mod plans;
 mod probes;
 mod problem;
 mod rules;
+mod wishes;
 
 use actix_web::{HttpResponse, middleware::from_fn, web};
 

@@ -4,6 +4,8 @@ use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use serde_json::json;
 use tracing::error;
 
+use crate::domain::ids::Place;
+
 /// An error of the API, as RFC 9457 writes it.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -22,6 +24,14 @@ impl Problem {
             detail: detail.into(),
             mistakes: Vec::new(),
         }
+    }
+
+    /// Nobody knows the application or the location.
+    pub(super) fn unknown_location(place: Place) -> Self {
+        let (application, location) = (place.application_id, place.location_id);
+        Self::not_found(format!(
+            "Nothing is known of application {application} at location {location}."
+        ))
     }
 
     /// The request makes no sense.

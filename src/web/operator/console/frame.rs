@@ -38,6 +38,8 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "refusal.html",
         "start.html",
         "locations.html",
+        "location.html",
+        "uninstall.html",
     ] {
         environment.add_template(name, text).expect("a template of ours");
     }

@@ -11,6 +11,7 @@ mod entrance;
 mod frame;
 mod guard;
 mod list;
+mod location;
 mod locations;
 mod needs;
 mod refusal;
@@ -34,6 +35,7 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .configure(entrance::routes)
         .configure(start::routes)
         .configure(locations::routes)
+        .configure(location::routes)
         .default_service(web::to(async || Refusal::nothing_here()));
     // One thread serves the operator's listener, so these counts are the only ones.
     service
