@@ -3,7 +3,7 @@
 use std::{process::Stdio, sync::LazyLock, time::Duration};
 
 use tempfile::TempDir;
-use thirtyfour::{ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
+use thirtyfour::{ChromiumLikeCapabilities, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver};
 use tokio::{
     process::{Child, Command},
     sync::{Semaphore, SemaphorePermit},
@@ -27,6 +27,11 @@ pub(crate) struct Browser {
 impl Browser {
     /// Opens one with a window of this size in pixels.
     pub(crate) async fn open(width: u32, height: u32) -> Self {
+        Self::open_with(width, height, &[]).await
+    }
+
+    /// The same with more arguments of Chromium.
+    pub(crate) async fn open_with(width: u32, height: u32, more: &[&str]) -> Self {
         let turn = AT_ONCE.acquire().await.unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let port = free_port();
@@ -54,6 +59,10 @@ impl Browser {
         ] {
             wanted.add_arg(argument).unwrap();
         }
+        for argument in more {
+            wanted.add_arg(argument).unwrap();
+        }
+        wanted.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
         let address = format!("http://127.0.0.1:{port}");
         let mut tries = 0;
         let page = loop {
@@ -70,6 +79,12 @@ impl Browser {
             _profile: profile,
             _turn: turn,
         }
+    }
+
+    /// What the console complained about since the last time.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let said = self.page.browser_log().await.unwrap();
+        said.into_iter().map(|entry| entry.message).collect()
     }
 
     /// Closes it. Without this the driver is killed, and Chromium with it.

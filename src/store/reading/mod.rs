@@ -15,8 +15,12 @@ pub mod ledger;
 pub mod locations;
 /// Bulk actions and what became of them.
 pub mod plans;
+/// Where one place stands now.
+pub mod profile;
 /// How often rules fired.
 pub mod rules;
+/// What happened at one place.
+pub mod story;
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -6,6 +6,7 @@ mod entry;
 mod gauges;
 mod probes;
 mod problem;
+mod wishes;
 
 use actix_web::{HttpResponse, Resource, Route, guard, middleware::from_fn, web};
 

@@ -12,6 +12,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tracing::error;
 
+use crate::domain::ids::Place;
+
 /// How errors are written.
 pub(super) const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -73,6 +75,14 @@ impl Problem {
                 format!("This address takes {allow} only."),
             )
         }
+    }
+
+    /// Nobody knows the application or the location.
+    pub(super) fn unknown_location(place: Place) -> Self {
+        let (application, location) = (place.application_id, place.location_id);
+        Self::not_found(format!(
+            "Nothing is known of application {application} at location {location}."
+        ))
     }
 
     /// The request makes no sense.

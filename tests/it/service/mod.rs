@@ -7,6 +7,7 @@ mod bulk;
 mod caps;
 mod claims;
 mod connecting;
+mod console;
 mod convergence;
 pub(crate) mod crash;
 mod dictionaries;

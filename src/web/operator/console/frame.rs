@@ -46,6 +46,8 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "refusal.html",
         "start.html",
         "locations.html",
+        "location.html",
+        "uninstall.html",
         "events.html",
         "event.html",
         "event_replay.html",

@@ -15,6 +15,7 @@ mod guard;
 mod jobs;
 mod ledger;
 mod list;
+mod location;
 mod locations;
 mod needs;
 mod reconciling;
@@ -41,6 +42,7 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .configure(entrance::routes)
         .configure(start::routes)
         .configure(locations::routes)
+        .configure(location::routes)
         .configure(events::routes)
         .configure(jobs::routes)
         .configure(rules::routes)

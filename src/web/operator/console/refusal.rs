@@ -5,9 +5,13 @@ use minijinja::context;
 use tracing::error;
 
 use super::{
-    super::problem::{self, Problem},
+    super::{
+        problem::{self, Problem},
+        wishes::NotQueued,
+    },
     frame,
 };
+use crate::domain::ids::Place;
 
 /// Why there is no page, as a page.
 #[derive(Debug)]
@@ -26,6 +30,14 @@ impl Refusal {
     /// There is no such thing.
     pub(super) fn not_found(text: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not found", text)
+    }
+
+    /// Nobody knows the application or the location.
+    pub(super) fn unknown_location(place: Place) -> Self {
+        let (application, location) = (place.application_id, place.location_id);
+        Self::not_found(format!(
+            "Nothing is known of application {application} at location {location}."
+        ))
     }
 
     /// There is no such address.
@@ -89,6 +101,15 @@ impl From<crate::store::Error> for Refusal {
             "The database does not answer",
             "The log says why. Deliveries are taken meanwhile if there is a spool; the start page tells more.",
         )
+    }
+}
+
+impl From<NotQueued> for Refusal {
+    fn from(why: NotQueued) -> Self {
+        match why {
+            NotQueued::Unknown(place) => Self::unknown_location(place),
+            NotQueued::Store(error) => error.into(),
+        }
     }
 }
 
