@@ -59,6 +59,16 @@ pub struct Rulebook {
     judging: Gate<()>,
     /// One at a time, so that what was read last stays.
     reloading: Mutex<()>,
+    last: RwLock<Option<Reloading>>,
+}
+
+/// How the files were read again.
+#[derive(Debug, Clone)]
+pub struct Reloading {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why the rules were not replaced.
+    pub refused: Option<String>,
 }
 
 /// Why the rules were not replaced. Those before are still in use.
@@ -81,6 +91,7 @@ impl Rulebook {
             current: RwLock::new(Arc::new(Rules::load(config)?)),
             judging: Gate::new(()),
             reloading: Mutex::new(()),
+            last: RwLock::new(None),
         })
     }
 
@@ -89,7 +100,12 @@ impl Rulebook {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The same for who judges: until the guard is dropped, no others take their place.
+    /// How this process read the files again last; `None` when it has only read them at its start.
+    pub fn last_reloading(&self) -> Option<Reloading> {
+        self.last.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The rules as they are now, for who judges: until the guard is dropped, no others take their place.
     pub async fn held(&self) -> (RwLockReadGuard<'_, ()>, Arc<Rules>) {
         let guard = self.judging.read().await;
         (guard, self.now())
@@ -113,6 +129,11 @@ pub async fn reload(app: &App) -> Result<Arc<Rules>, NotReloaded> {
     };
     app.metrics.rules_reloads_total.with_label_values(&[result]).inc();
     app.metrics.rules_refused.set(i64::from(reloaded.is_err()));
+    let last = Reloading {
+        at: Utc::now(),
+        refused: reloaded.as_ref().err().map(NotReloaded::to_string),
+    };
+    *app.rulebook.last.write().unwrap_or_else(PoisonError::into_inner) = Some(last);
     reloaded
 }
 

@@ -6,6 +6,7 @@ mod accounts;
 /// The two brands of the marketplace and what differs between them.
 pub mod brand;
 mod environment;
+mod operator;
 /// How the owner's page looks.
 pub mod page;
 mod place;
@@ -25,9 +26,10 @@ use serde::{Deserialize, Serialize};
 use self::place::{Notes, Places};
 pub use self::{
     accounts::{Account, Activation, Application},
+    operator::Operator,
     sections::{
-        ActivationClocks, Database, Intake, Jobs, Log, LogFormat, Operator, Reconcile, Retention, Security, Server,
-        Smtp, SmtpTls, Spool, Telegram,
+        ActivationClocks, Database, Intake, Jobs, Log, LogFormat, Reconcile, Retention, Security, Server, Smtp,
+        SmtpTls, Spool, Telegram,
     },
     telephony::Telephony,
 };

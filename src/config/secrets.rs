@@ -7,7 +7,17 @@ pub(super) fn fill_in(config: &mut Config, notes: &mut Notes<'_>) {
     let folder = config.folder.clone();
     let mut filler = Filler { folder: &folder, notes };
     let operator = &mut config.operator;
-    filler.fill("operator", "token", &mut operator.token, operator.token_file.as_deref());
+    for (name, value, file) in [
+        ("token", &mut operator.token, &operator.token_file),
+        (
+            "token_previous",
+            &mut operator.token_previous,
+            &operator.token_previous_file,
+        ),
+        ("read_token", &mut operator.read_token, &operator.read_token_file),
+    ] {
+        filler.fill("operator", name, value, file.as_deref());
+    }
     let database = &mut config.database;
     filler.fill("database", "url", &mut database.url, database.url_file.as_deref());
     let security = &mut config.security;

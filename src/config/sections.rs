@@ -55,30 +55,6 @@ impl Default for Server {
     }
 }
 
-/// The operator listener.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Operator {
-    /// Address to listen on. Never exposed to the internet.
-    #[serde(with = "value::address")]
-    #[schemars(with = "value::AddressText")]
-    pub listen: SocketAddr,
-    /// What API calls carry as bearer token.
-    pub token: Option<Secret>,
-    /// A file that holds it.
-    pub token_file: Option<PathBuf>,
-}
-
-impl Default for Operator {
-    fn default() -> Self {
-        Self {
-            listen: ([127, 0, 0, 1], 9090).into(),
-            token: None,
-            token_file: None,
-        }
-    }
-}
-
 /// PostgreSQL 15 or newer.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

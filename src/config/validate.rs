@@ -1,3 +1,4 @@
+mod listeners;
 mod messages;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -8,7 +9,7 @@ use super::{Account, Application, Config, place::Notes, value};
 
 /// Notes what cannot work together, each with its remedy. That secrets' files can be read was noted before.
 pub(super) fn check(config: &Config, notes: &mut Notes<'_>) {
-    listeners(config, notes);
+    listeners::check(config, notes);
     public_url(&config.server.public_url, notes);
     database(config, notes);
     hook_secret(config, notes);
@@ -18,26 +19,6 @@ pub(super) fn check(config: &Config, notes: &mut Notes<'_>) {
     messages::check(config, notes);
     accounts(config, notes);
     applications(config, notes);
-}
-
-fn listeners(config: &Config, notes: &mut Notes<'_>) {
-    let operator = &config.operator;
-    if !operator.listen.ip().is_loopback() && operator.token.is_none() && operator.token_file.is_none() {
-        notes.at(
-            "operator.listen",
-            format!(
-                "operator.listen = \"{}\" is reachable from elsewhere, and operator.token is not set. \
-                 Remedy: set operator.token_file, or listen on 127.0.0.1",
-                operator.listen
-            ),
-        );
-    }
-    if config.server.listen == operator.listen && config.server.listen.port() != 0 {
-        notes.at(
-            "operator.listen",
-            "server.listen and operator.listen are the same address. Remedy: give them two ports",
-        );
-    }
 }
 
 fn public_url(url: &str, notes: &mut Notes<'_>) {

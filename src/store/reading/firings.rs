@@ -110,3 +110,24 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Firing>> 
     .await?;
     Ok(Page::cut(items, filter.limit, |firing| firing.id.to_string()))
 }
+
+/// Firings of these numbers, oldest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_numbers(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<Firing>> {
+    sqlx::query_as!(
+        Firing,
+        r#"
+        select f.id, f.application_id, f.location_id, f.rule, f.key, f.kind, f.event_id, f.generation, f.mode,
+               case when f.mode = 'shadow' then 'shadow' when h.state in ('held', 'dropped') then h.state
+                    else 'fired' end as "result!",
+               case when h.state = 'dropped' then h.reason end as reason, f.results, f.fired_at
+        from firings f left join holds h on h.firing_id = f.id
+        where f.id = any($1) order by f.id
+        "#,
+        ids
+    )
+    .fetch_all(pool)
+    .await
+}

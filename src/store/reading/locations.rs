@@ -183,25 +183,10 @@ pub struct Detail {
 /// # Errors
 /// When the database does not answer.
 pub async fn show(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Option<Detail>> {
-    let filter = Filter {
-        application: Some(application),
-        location: Some(location),
-        limit: 1,
-        ..Filter::default()
-    };
-    let Some(installation) = list(pool, &filter).await?.items.pop() else {
+    let Some(installation) = one(pool, application, location).await? else {
         return Ok(None);
     };
-    let data = sqlx::query_scalar!(
-        r#"select l.data || jsonb_build_object('country', c.iso_code, 'country_name', l.data->'country') as "data!"
-           from locations l left join countries c
-               on c.application_id = l.application_id and c.country_id = (l.data->>'country_id')::bigint
-           where l.application_id = $1 and l.location_id = $2"#,
-        application,
-        location
-    )
-    .fetch_optional(pool)
-    .await?;
+    let data = data(pool, application, location).await?;
     let history = sqlx::query_as!(
         Move,
         r#"
@@ -261,7 +246,39 @@ pub async fn show(pool: &PgPool, application: i64, location: i64) -> sqlx::Resul
     }))
 }
 
-async fn tags(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Vec<Tag>> {
+/// What the list says of one installation.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn one(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Option<Location>> {
+    let filter = Filter {
+        application: Some(application),
+        location: Some(location),
+        limit: 1,
+        ..Filter::default()
+    };
+    Ok(list(pool, &filter).await?.items.pop())
+}
+
+/// What is known of a place.
+///
+/// # Errors
+/// When the database does not answer.
+pub(super) async fn data(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Option<Value>> {
+    sqlx::query_scalar!(
+        r#"select l.data || jsonb_build_object('country', c.iso_code, 'country_name', l.data->'country') as "data!"
+           from locations l left join countries c
+               on c.application_id = l.application_id and c.country_id = (l.data->>'country_id')::bigint
+           where l.application_id = $1 and l.location_id = $2"#,
+        application,
+        location
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Marks that rules set.
+pub(super) async fn tags(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Vec<Tag>> {
     sqlx::query_as!(
         Tag,
         "select tag, rule, set_at from tags where application_id = $1 and location_id = $2 order by tag",
@@ -272,7 +289,8 @@ async fn tags(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Ve
     .await
 }
 
-async fn erasures(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Vec<Erasure>> {
+/// Personal data that was taken away.
+pub(super) async fn erasures(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Vec<Erasure>> {
     sqlx::query_as!(
         Erasure,
         "select asked_by, erased_before, erased_at from erasures where application_id = $1 and location_id = $2 order by erased_at",

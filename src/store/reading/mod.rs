@@ -1,6 +1,8 @@
 //! What people read: the lists and details of the JSON API and of the terminal. Field names are the
 //! words of the product; nothing here changes anything.
 
+/// What came lately, for charts.
+pub mod activity;
 /// Events and what was decided about them.
 pub mod events;
 /// Rules that were applied, would have been, or wait.
@@ -13,8 +15,12 @@ pub mod ledger;
 pub mod locations;
 /// Bulk actions and what became of them.
 pub mod plans;
+/// Where one place stands now.
+pub mod profile;
 /// How often rules fired.
 pub mod rules;
+/// What happened at one place.
+pub mod story;
 
 use schemars::JsonSchema;
 use serde::Serialize;

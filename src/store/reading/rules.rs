@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{Connection, PgPool};
 
 /// How often a rule has fired, as far as firings are kept.
 #[derive(Debug)]
@@ -29,4 +31,56 @@ pub async fn fired(pool: &PgPool) -> sqlx::Result<Vec<Fired>> {
     )
     .fetch_all(pool)
     .await
+}
+
+/// How often a rule said the same for the same reason.
+#[derive(Debug)]
+pub struct Tally {
+    /// Application.
+    pub application_id: i64,
+    /// Its name.
+    pub rule: String,
+    /// `fired`, `skipped`, `shadow`, `held`; `given_up` counts its jobs that were discarded.
+    pub result: String,
+    /// Why it was skipped.
+    pub reason: Option<String>,
+    /// How often.
+    pub count: i64,
+}
+
+/// What rules said to the events that came since a moment, and which of their jobs were given up since then; `None`
+/// when counting takes longer than `patience`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn tally(pool: &PgPool, since: DateTime<Utc>, patience: Duration) -> sqlx::Result<Option<Vec<Tally>>> {
+    let mut connection = pool.acquire().await?;
+    let mut tx = connection.begin().await?;
+    let limit = patience.as_millis().to_string();
+    sqlx::query_scalar!("select set_config('statement_timeout', $1, true)", limit)
+        .fetch_one(&mut *tx)
+        .await?;
+    let counted = sqlx::query_as!(
+        Tally,
+        r#"
+        select e.application_id as "application_id!", d.rule as "rule!", d.result as "result!", d.reason,
+               count(*) as "count!"
+        from decisions d join events e on e.id = d.event_id and e.received_at = d.received_at
+        where d.received_at >= $1 and e.received_at >= $1
+        group by 1, 2, 3, 4
+        union all
+        select application_id, rule, 'given_up', null, count(*) from finished_jobs
+        where finished_at >= $1 and state = 'discarded' and rule is not null group by 1, 2
+        order by 5 desc
+        "#,
+        since
+    )
+    .fetch_all(&mut *tx)
+    .await;
+    match counted {
+        Ok(tallies) => Ok(Some(tallies)),
+        // The statement took too long.
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("57014") => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -16,19 +16,25 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /readyz`: 200, or 503 with the reasons.
 pub(super) async fn ready(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
-    let mut reasons = match tokio::time::timeout(PATIENCE, reasons(&app)).await {
+    let reasons = why_not(&app, &request).await;
+    if reasons.is_empty() {
+        HttpResponse::Ok().json(json!({"ready": true}))
+    } else {
+        HttpResponse::ServiceUnavailable().json(json!({"ready": false, "reasons": reasons}))
+    }
+}
+
+/// Why this process is not ready; nothing when it is.
+pub(super) async fn why_not(app: &App, request: &HttpRequest) -> Vec<String> {
+    let mut reasons = match tokio::time::timeout(PATIENCE, reasons(app)).await {
         Ok(reasons) => reasons,
         Err(_) => vec![format!("database: no answer within {PATIENCE:?}")],
     };
     if request.conn_data::<Ticket>().is_some_and(Ticket::closing) {
         reasons.push("this process was asked to end".to_owned());
     }
-    spool(&app, &mut reasons);
-    if reasons.is_empty() {
-        HttpResponse::Ok().json(json!({"ready": true}))
-    } else {
-        HttpResponse::ServiceUnavailable().json(json!({"ready": false, "reasons": reasons}))
-    }
+    spool(app, &mut reasons);
+    reasons
 }
 
 async fn reasons(app: &App) -> Vec<String> {

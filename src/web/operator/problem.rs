@@ -12,6 +12,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tracing::error;
 
+use crate::domain::ids::Place;
+
 /// How errors are written.
 pub(super) const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -75,6 +77,14 @@ impl Problem {
         }
     }
 
+    /// Nobody knows the application or the location.
+    pub(super) fn unknown_location(place: Place) -> Self {
+        let (application, location) = (place.application_id, place.location_id);
+        Self::not_found(format!(
+            "Nothing is known of application {application} at location {location}."
+        ))
+    }
+
     /// The request makes no sense.
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
@@ -105,6 +115,16 @@ impl Problem {
     /// Something broke on our side.
     pub(super) fn broken(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+
+    /// It is not for who asks.
+    pub(super) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// What is wrong, in a sentence.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// The token is missing or wrong.
@@ -161,11 +181,17 @@ pub(super) async fn located(request: ServiceRequest, next: Next<BoxBody>) -> Res
 /// What the database could not do with a text or a date that came with the request.
 const MALFORMED: [&str; 2] = ["22021", "22008"];
 
+/// What to say about a text or a date of a request that the database could do nothing with; `None` for other errors.
+pub(super) fn malformed(error: &crate::store::Error) -> Option<&'static str> {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let is_malformed = code.is_some_and(|code| MALFORMED.contains(&&*code));
+    is_malformed.then_some("A text holds a character that cannot be stored, or a date is out of all range.")
+}
+
 impl From<crate::store::Error> for Problem {
     fn from(error: crate::store::Error) -> Self {
-        let code = error.as_database_error().and_then(|error| error.code());
-        if code.is_some_and(|code| MALFORMED.contains(&&*code)) {
-            return Self::invalid("A text holds a character that cannot be stored, or a date is out of all range.");
+        if let Some(what) = malformed(&error) {
+            return Self::invalid(what);
         }
         error!(%error, "The API could not read the database");
         let detail = "The database does not answer; the log says why.";

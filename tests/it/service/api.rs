@@ -128,7 +128,6 @@ async fn the_api_is_for_who_has_the_token_and_says_what_is_wrong_with_a_question
             "api/v1/locations/18289/5",
             "404 Nothing is known of application 18289 at location 5.",
         ),
-        ("nowhere", "404 There is nothing at this address."),
         ("api/v1/nothing", "404 There is nothing at this address."),
     ];
     for (path, said) in wrong {

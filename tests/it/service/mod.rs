@@ -12,6 +12,7 @@ mod canaries;
 mod caps;
 mod claims;
 mod connecting;
+mod console;
 pub(crate) mod contract;
 mod convergence;
 pub(crate) mod crash;

@@ -64,14 +64,14 @@ pub(super) fn limit(asked: Option<i64>) -> Result<i64, Problem> {
 }
 
 /// The number that a cursor holds.
-pub(super) fn number(cursor: Option<&str>) -> Result<Option<i64>, Problem> {
+pub(in crate::web::operator) fn number(cursor: Option<&str>) -> Result<Option<i64>, Problem> {
     cursor
         .map(|cursor| digits(cursor).ok_or_else(strange_cursor))
         .transpose()
 }
 
 /// The two numbers that a cursor holds.
-pub(super) fn two_numbers(cursor: Option<&str>) -> Result<Option<(i64, i64)>, Problem> {
+pub(in crate::web::operator) fn two_numbers(cursor: Option<&str>) -> Result<Option<(i64, i64)>, Problem> {
     let read = |cursor: &str| {
         let (first, second) = cursor.split_once('.')?;
         digits(first).zip(digits(second))
@@ -89,7 +89,12 @@ fn strange_cursor() -> Problem {
 }
 
 /// One of the words, or nothing.
-pub(super) fn word<T>(key: &str, given: Option<&str>, all: &[T], as_str: fn(T) -> &'static str) -> Result<(), Problem>
+pub(in crate::web::operator) fn word<T>(
+    key: &str,
+    given: Option<&str>,
+    all: &[T],
+    as_str: fn(T) -> &'static str,
+) -> Result<(), Problem>
 where
     T: Copy,
 {

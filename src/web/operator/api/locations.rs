@@ -8,13 +8,8 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{
-        action::{Action, Priority},
-        ids::{ApplicationId, LocationId, Place},
-        installation::Status,
-    },
+    domain::{ids::Place, installation::Status},
     store::{
-        jobs::{self, NewJob},
         looks::Hooks,
         reading::{
             self, Page,
@@ -22,7 +17,10 @@ use crate::{
             locations::{Detail, Filter, Location},
         },
     },
-    web::operator::problem::Problem,
+    web::operator::{
+        problem::Problem,
+        wishes::{self, Wish},
+    },
 };
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -98,24 +96,11 @@ async fn list(app: Bellhop, _: Nothing, query: LocationsQuery) -> Result<Page<Lo
 
 async fn show(app: Bellhop, at: At, _: Nothing) -> Result<Detail, Problem> {
     let found = reading::locations::show(&app.pool, at.application_id, at.location_id).await?;
-    found.ok_or_else(|| unknown(at))
+    found.ok_or_else(|| Problem::unknown_location(place(at)))
 }
 
-fn unknown(at: At) -> Problem {
-    Problem::not_found(format!(
-        "Nothing is known of application {} at location {}.",
-        at.application_id, at.location_id
-    ))
-}
-
-/// A place of an application that is configured here.
-fn served_place(app: &App, at: At) -> Result<Place, Problem> {
-    let place = Place {
-        application_id: ApplicationId(at.application_id),
-        location_id: LocationId(at.location_id),
-    };
-    let served = app.served(place.application_id).filter(|_| at.location_id > 0);
-    served.map(|_| place).ok_or_else(|| unknown(at))
+fn place(at: At) -> Place {
+    wishes::place((at.application_id, at.location_id))
 }
 
 /// A job that does what was asked for. When one of its kind was waiting already, that one.
@@ -127,30 +112,26 @@ struct Queued {
     job: Job,
 }
 
-async fn enqueue(app: &App, new: &NewJob<'_>) -> Result<Done<Queued>, Problem> {
-    let id = jobs::enqueue_alone(&app.pool, new).await?;
-    app.wake.for_jobs();
-    let found = reading::jobs::show(&app.pool, id.0).await?;
+async fn enqueue(app: &App, at: At, wish: Wish) -> Result<Done<Queued>, Problem> {
+    let id = wishes::queue(app, place(at), wish).await?;
+    let found = reading::jobs::show(&app.pool, id).await?;
     let found = found.ok_or_else(|| Problem::not_found(format!("Job {id} is gone.")))?;
     Ok(Done::queued(Queued {
-        job_id: id.0,
+        job_id: id,
         job: found.job,
     }))
 }
 
 async fn activate(app: Bellhop, at: At, _: Nothing) -> Result<Done<Queued>, Problem> {
-    let action = Action::Activate { by_hand: true };
-    let place = served_place(&app, at)?;
-    enqueue(&app, &NewJob::activation(place, Priority::Activation, &action)).await
+    enqueue(&app, at, Wish::Activate).await
 }
 
 async fn reconcile(app: Bellhop, at: At, _: Nothing) -> Result<Done<Queued>, Problem> {
-    let action = Action::ReadStatus { expect_payment: None };
-    enqueue(&app, &NewJob::look(served_place(&app, at)?, &action)).await
+    enqueue(&app, at, Wish::Compare).await
 }
 
 async fn uninstall(app: Bellhop, at: At, _: Nothing) -> Result<Done<Queued>, Problem> {
-    enqueue(&app, &NewJob::uninstall(served_place(&app, at)?)).await
+    enqueue(&app, at, Wish::Uninstall).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -162,6 +143,5 @@ struct RepairQuery {
 }
 
 async fn repair_hooks(app: Bellhop, at: At, query: RepairQuery) -> Result<Done<Queued>, Problem> {
-    let action = Action::RepairHooks { force: query.force };
-    enqueue(&app, &NewJob::hooks_repair(served_place(&app, at)?, &action)).await
+    enqueue(&app, at, Wish::RepairHooks { force: query.force }).await
 }

@@ -1,7 +1,7 @@
 //! The JSON API. Lists are newest first and paged by cursor. One table of operations makes both the routes and the
 //! description at `openapi.json`, so that they cannot say different things.
 
-mod asked;
+pub(super) mod asked;
 mod document;
 mod events;
 mod firings;

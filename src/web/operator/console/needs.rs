@@ -1,0 +1,234 @@
+//! What needs a person, worst first: what the alerts watch too, as far as this process and the database know it. Each
+//! names the section of the runbook that says what to do.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{app::App, domain::span, store::stats::Stats};
+
+/// Events older than this should have been judged.
+const JUDGED_WITHIN: f64 = 120.0;
+
+/// Jobs that are due should have begun by then.
+const BEGUN_WITHIN: f64 = 600.0;
+
+/// A connection with less time left than this needs a look.
+const ACTIVATION_LEFT: f64 = 1_800.0;
+
+/// Comparing should have come to an end within this.
+const COMPARED_WITHIN: f64 = 6.0 * 3_600.0;
+
+/// A forwarded event should have arrived by then.
+const FORWARDED_WITHIN: f64 = 3_600.0;
+
+/// Something that needs a person.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub(super) struct Need {
+    /// Whether it hurts now.
+    is_urgent: bool,
+    headline: String,
+    text: String,
+    /// The section of the runbook.
+    alert: &'static str,
+    /// Where one acts in the console.
+    address: Option<String>,
+}
+
+impl Need {
+    fn new(alert: &'static str, headline: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            is_urgent: false,
+            headline: headline.into(),
+            text: text.into(),
+            alert,
+            address: None,
+        }
+    }
+
+    fn urgent(self) -> Self {
+        Self {
+            is_urgent: true,
+            ..self
+        }
+    }
+
+    fn at(self, address: impl Into<String>) -> Self {
+        let address = Some(address.into());
+        Self { address, ..self }
+    }
+}
+
+/// Everything that needs a person. Without `stats` the database did not answer.
+pub(super) fn all(app: &App, stats: Option<&Stats>) -> Vec<Need> {
+    let mut needs = Vec::new();
+    of_this_process(app, &mut needs);
+    match stats {
+        Some(stats) => {
+            waiting(stats, &mut needs);
+            places(app, stats, &mut needs);
+            decisions(stats, &mut needs);
+        }
+        None => needs.push(
+            Need::new(
+                "BellhopDatabaseDown",
+                "The database does not answer",
+                "Nothing is judged and nothing is done until it does. Deliveries go to the spool, if there is one.",
+            )
+            .urgent(),
+        ),
+    }
+    // Stable: within both halves the order is that of above.
+    needs.sort_by_key(|need| !need.is_urgent);
+    needs
+}
+
+fn of_this_process(app: &App, needs: &mut Vec<Need>) {
+    let mut accounts: Vec<&str> = app
+        .all_served()
+        .filter(|served| served.circuit.is_open())
+        .map(|served| served.account.name.as_str())
+        .collect();
+    accounts.dedup();
+    for account in accounts {
+        let text = format!("Account {account}: requests are not answered. Jobs wait without losing attempts.");
+        needs.push(Need::new("BellhopMarketplaceSilent", "The marketplace does not answer", text).urgent());
+    }
+    for (id, set) in app.rulebook.now().sets() {
+        for (rule, url) in set.forwarding() {
+            if app.endpoints.of(url).is_open() {
+                let text = format!(
+                    "Rule {} of application {id}: its receiver does not answer. Events wait.",
+                    rule.name
+                );
+                needs.push(Need::new("BellhopForwardingReceiverDown", "A receiver is down", text));
+            }
+        }
+    }
+    let spooled = app.intake.spooled().unwrap_or_default();
+    if spooled.events > 0 {
+        let text = format!(
+            "{} deliveries wait on this machine's disk for the database.",
+            spooled.events
+        );
+        needs.push(Need::new("BellhopSpoolWaiting", "The spool is not empty", text).urgent());
+    }
+    if spooled.set_aside > 0 {
+        let text = format!(
+            "{} files of the spool could not be read and were set aside.",
+            spooled.set_aside
+        );
+        needs.push(Need::new(
+            "BellhopSpoolSetAside",
+            "Part of the spool was set aside",
+            text,
+        ));
+    }
+    if app.metrics.rules_refused.get() > 0 {
+        let text =
+            "The files of the rules have mistakes; the rules before are still in use. `bellhop check` names them.";
+        needs.push(Need::new("BellhopRulesRefused", "Rules were refused", text));
+    }
+}
+
+fn waiting(stats: &Stats, needs: &mut Vec<Need>) {
+    if stats.events_oldest_unprocessed_seconds > JUDGED_WITHIN {
+        let (count, age) = (stats.events_unprocessed, ago(stats.events_oldest_unprocessed_seconds));
+        let text = format!("{count} events wait; the oldest came {age} ago.");
+        needs.push(Need::new("BellhopEventsNotJudged", "Events are not judged", text).urgent());
+    }
+    if stats.job_oldest_due_seconds > BEGUN_WITHIN {
+        let text = format!("The oldest has been due for {}.", ago(stats.job_oldest_due_seconds));
+        needs.push(Need::new("BellhopJobsLate", "Jobs are late", text).urgent());
+    }
+    for ((application, rule), (count, age)) in &stats.forwarding {
+        if *age > FORWARDED_WITHIN {
+            let text = format!(
+                "Rule {rule} of application {application}: {count} events wait to be forwarded, the oldest for {}.",
+                ago(*age)
+            );
+            needs.push(Need::new("BellhopForwardingBacklogOld", "Forwarding is behind", text));
+        }
+    }
+}
+
+fn places(app: &App, stats: &Stats, needs: &mut Vec<Need>) {
+    for (application, age) in &stats.activation_oldest_seconds {
+        let left = app.config.activation.safe.as_secs_f64() - age;
+        if left < ACTIVATION_LEFT {
+            let text = match left > 0.0 {
+                true => format!(
+                    "Application {application}: the safe deadline of a connection is in {}.",
+                    ago(left)
+                ),
+                false => format!(
+                    "Application {application}: the safe deadline of a connection was {} ago.",
+                    ago(-left)
+                ),
+            };
+            let need = Need::new("BellhopActivationDeadline", "A connection is about to fail", text).urgent();
+            needs.push(need.at(format!("/locations?application={application}&status=pending")));
+        }
+    }
+    let unheard: i64 = ["missing", "refused"]
+        .into_iter()
+        .flat_map(|state| hooks(stats, state))
+        .sum();
+    if unheard > 0 {
+        let text =
+            format!("{unheard} active locations: their webhook settings do not have our address, or cannot be read.");
+        needs.push(Need::new("BellhopHooksMissing", "Webhooks do not come to us", text).at("/locations?hooks=missing"));
+    }
+    if app.config.reconcile.enabled {
+        let now = chrono::Utc::now().timestamp_millis() as f64 / 1_000.0;
+        for served in app.all_served() {
+            let at = stats.reconciled_at.get(&served.id.0).copied().unwrap_or(0.0);
+            if at > 0.0 && now - at > COMPARED_WITHIN {
+                let text = format!(
+                    "Application {}: the last complete round began {} ago.",
+                    served.id,
+                    ago(now - at)
+                );
+                needs.push(Need::new(
+                    "BellhopReconcileStale",
+                    "Comparing with the marketplace is behind",
+                    text,
+                ));
+            }
+        }
+    }
+}
+
+fn hooks<'s>(stats: &'s Stats, wanted: &'s str) -> impl Iterator<Item = i64> + 's {
+    stats
+        .hooks
+        .iter()
+        .filter(move |((_, state), _)| state == wanted)
+        .map(|(_, count)| *count)
+}
+
+fn decisions(stats: &Stats, needs: &mut Vec<Need>) {
+    if let Some(count) = stats.ledger.get("unknown").filter(|count| **count > 0) {
+        let text =
+            format!("{count} calls that move money: whether they happened is not known, and they are not repeated.");
+        needs.push(Need::new("BellhopPaymentUnknown", "Money is in doubt", text).urgent());
+    }
+    let discarded: Vec<String> = stats
+        .discarded_last_day
+        .iter()
+        .map(|(action, count)| format!("{action} {count}"))
+        .collect();
+    if !discarded.is_empty() {
+        let text = format!("Within the last day: {}.", discarded.join(", "));
+        needs.push(Need::new("BellhopJobsDiscarded", "Jobs were given up", text));
+    }
+    for (application, rule, count) in &stats.held {
+        let text =
+            format!("Rule {rule} of application {application}: {count} firings beyond its cap wait for a decision.");
+        needs.push(Need::new("BellhopRuleHeld", "A rule is held", text));
+    }
+}
+
+fn ago(seconds: f64) -> String {
+    span::show(Duration::from_secs_f64(seconds.max(0.0)))
+}
