@@ -40,8 +40,8 @@ fuzz: ## changed deliveries, redirects and answers, others each time; MINUTES=5
 api-fuzz: setup ## the API against schemathesis (needs Python), for minutes; ARGS="--minutes N --seed N --examples N"
 	@scripts/api-fuzz.sh $(ARGS)
 
-reference: ## write docs/reference anew, after a configuration key or the vocabulary of rules changed
-	@REFERENCE=write cargo test --locked --test it -- docs::reference
+reference: ## write docs/reference and the table of docs/api.md anew, after configuration, vocabulary of rules or API changed
+	@REFERENCE=write cargo test --locked --test it -- docs::
 
 check: fmt lint doc sqlx-check ## format, lints, documentation, query cache
 

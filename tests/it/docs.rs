@@ -31,6 +31,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Whether what is made from the code is to be written anew: `make reference`.
+fn refreshing() -> bool {
+    std::env::var_os("REFERENCE").is_some_and(|what| what == "write")
+}
+
 fn nothing_wrong(wrong: Vec<String>) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
@@ -184,13 +189,8 @@ fn every_configuration_and_every_rule_shown_is_accepted() {
 
 #[test]
 fn the_operations_of_the_api_are_those_of_the_code() {
-    let refresh = std::env::var_os("REFRESH_DOCS").is_some();
-    nothing_wrong(
-        operations::told(&root().join("docs/api.md"), refresh)
-            .err()
-            .into_iter()
-            .collect(),
-    );
+    let told = operations::told(&root().join("docs/api.md"), refreshing());
+    nothing_wrong(told.err().into_iter().collect());
 }
 
 #[test]

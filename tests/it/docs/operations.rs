@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-const BEGIN: &str = "<!-- Made from the code. To refresh: REFRESH_DOCS=1 make test ARGS='--test it docs::' -->\n";
+const BEGIN: &str = "<!-- Made from the code. To refresh: make reference -->\n";
 const END: &str = "<!-- End of what is made from the code. -->\n";
 
 /// What the table has to say, by path: the order of keys in a JSON value is that of nobody in particular.
@@ -53,7 +53,7 @@ pub(crate) fn told(file: &Path, refresh: bool) -> Result<(), String> {
     match other.or(more) {
         None if there == wanted => Ok(()),
         line => Err(format!(
-            "the table of operations is not that of the code, first at {}: REFRESH_DOCS=1 make test ARGS='--test it docs::'",
+            "the table of operations is not that of the code, first at {}: `make reference`",
             line.unwrap_or("its order")
         )),
     }

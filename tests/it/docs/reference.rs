@@ -8,7 +8,7 @@ use std::{fmt::Write, fs, process::Command};
 
 use serde_json::Value;
 
-use super::root;
+use super::{refreshing, root};
 
 /// What the program prints as JSON.
 fn printed(args: &[&str]) -> Value {
@@ -90,10 +90,9 @@ fn text<'v>(schema: &'v Value, key: &str) -> &'v str {
 #[test]
 fn the_references_are_those_of_this_program() {
     let folder = root().join("docs/reference");
-    let writes = std::env::var_os("REFERENCE").is_some_and(|what| what == "write");
     for (name, made) in [("configuration.md", configuration::made()), ("rules.md", rules::made())] {
         let file = folder.join(name);
-        if writes {
+        if refreshing() {
             fs::create_dir_all(&folder).unwrap();
             fs::write(&file, &made).unwrap();
         }
