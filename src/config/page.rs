@@ -197,3 +197,60 @@ fn kind_of(bytes: &[u8]) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told of a page that is configured like this.
+    fn told(page: &str) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, bytes) in [
+            ("text.png", &b"no picture"[..]),
+            ("large.png", &[0x89; LARGEST_LOGO + 1]),
+        ] {
+            std::fs::write(folder.path().join(name), bytes).expect("written");
+        }
+        let text = format!("[[application]]\nid = 1\naccount = \"main\"\nname = \"x\"\n[application.page]\n{page}");
+        let problems = Config::from_text(&text, folder.path()).expect_err("there is no account");
+        problems.to_string()
+    }
+
+    #[test]
+    fn what_a_page_cannot_show_is_told_with_a_remedy() {
+        for (page, said) in [
+            ("accent = \"red\"", "`red` is no colour: write it as \"#rrggbb\""),
+            ("accent = \"#12345g\"", "is no colour"),
+            (
+                "logo = \"http://example.com/a.png\"",
+                "is no https address: write one, or the path of a file",
+            ),
+            ("logo = \"missing.png\"", "missing.png cannot be read"),
+            ("logo = \"text.png\"", "is no picture that browsers show. Remedy: a PNG"),
+            (
+                "logo = \"large.png\"",
+                "is larger than 48 KiB. Remedy: a smaller picture",
+            ),
+            (
+                "support = \"javascript:alert(1)\"",
+                "is neither a mail address nor an https address",
+            ),
+            (
+                "support = \"a@example.com?bcc=b@example.com\"",
+                "is neither a mail address",
+            ),
+            ("name = \" \"", "page.name is empty"),
+            ("colour = \"#123456\"", "unknown field `colour`"),
+        ] {
+            let told = told(page);
+            assert!(told.contains(said), "{page}: {told}");
+        }
+        for page in [
+            "accent = \"#0d9488\"",
+            "support = \"help+salon@example.com\"",
+            "logo = \"https://a.example/b.svg\"",
+        ] {
+            assert!(!told(page).contains("page"), "{page}");
+        }
+    }
+}
