@@ -137,7 +137,7 @@ async fn a_location_tells_its_whole_story_and_pages_lose_and_repeat_nothing(pool
     for words in [
         "<span class=\"badge wait\">pending</span> → <span class=\"badge good\">active</span>",
         "<span class=\"badge good\">fired</span> welcome",
-        "<span class=\"badge quiet\">skipped</span> cancelled: the condition is false",
+        "<span class=\"badge quiet\">skipped</span> cancelled: condition is false: event.change",
         "set_discount <span class=\"badge good\">completed</span>",
         "step 1 of rule cancelled",
         "POST partner&#x2f;callback",
