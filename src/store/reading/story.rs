@@ -305,7 +305,8 @@ async fn attempts(pool: &PgPool, jobs: &[i64]) -> sqlx::Result<HashMap<i64, Vec<
 }
 
 fn seconds(time: TimeDelta) -> f64 {
-    time.num_microseconds().map_or(f64::INFINITY, |micros| micros as f64 / 1e6)
+    time.num_microseconds()
+        .map_or(f64::INFINITY, |micros| micros as f64 / 1e6)
 }
 
 #[cfg(test)]

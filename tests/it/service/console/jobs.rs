@@ -3,7 +3,7 @@
 use bellhop::sandbox::{Fault, FaultKind};
 use serde_json::Value;
 use sqlx::PgPool;
-use thirtyfour::{Key, prelude::*};
+use thirtyfour::Key;
 
 use super::{
     browsing::{focus, press},
