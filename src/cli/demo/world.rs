@@ -115,6 +115,7 @@ impl World {
     pub(super) fn where_to_look(&self) {
         let (operator, sandbox) = (self.service.listeners.operator, self.sandbox.url());
         println!("\nIt keeps running until you press Ctrl-C. Look around:");
+        println!("  the console             http://{operator}/");
         println!("  what Bellhop knows      curl -s http://{operator}/api/v1/locations");
         println!("  one location's story    curl -s http://{operator}/api/v1/locations/{APPLICATION}/100001");
         println!("  events and decisions    curl -s http://{operator}/api/v1/events");

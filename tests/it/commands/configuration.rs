@@ -1,5 +1,9 @@
 //! Mistakes in the configuration and in the rules.
 
+use std::path::Path;
+
+use bellhop::config::Config;
+
 use super::desk::{Desk, HOOK_SECRET, OPERATOR_TOKEN, PARTNER_TOKEN, RULE};
 
 /// Every command that reads the configuration refuses a bad one in the same words.
@@ -303,4 +307,52 @@ async fn check_shows_what_is_in_effect_and_no_secret() {
         "{}",
         shown.out
     );
+}
+
+#[test]
+fn tokens_that_protect_nothing_are_told() {
+    let base = "server.public_url = \"https://hooks.example.com\"\nsecurity.hook_secret = \"a long random text\"\n\
+                account = [{name = \"main\", partner_token = \"a-partner-token\"}]\n\
+                application = [{id = 1, account = \"main\", name = \"Example\"}]\n";
+    let told = |operator: &str| {
+        let text = format!("operator = {{{operator}}}\n{base}");
+        let told = match Config::from_text(&text, Path::new(".")) {
+            Ok(_) => String::new(),
+            Err(problems) => problems.to_string(),
+        };
+        assert!(!told.contains("hidden"), "{told}");
+        told
+    };
+    let (one, other) = ("hidden-text-number-1", "hidden-text-number-2");
+    assert_eq!(told(&format!("token = \"{one}\", token_previous = \"{other}\"")), "");
+    assert_eq!(told(&format!("token = \"{one}\", read_token = \"{other}\"")), "");
+    for (operator, what) in [
+        (
+            "token = \"hidden\"".to_owned(),
+            "operator.token is shorter than 16 characters",
+        ),
+        (
+            format!("token = \"{one}\", read_token = \"hidden\""),
+            "operator.read_token is shorter",
+        ),
+        (
+            format!("read_token = \"{one}\""),
+            "operator.read_token is set and operator.token is not",
+        ),
+        (
+            format!("token_previous = \"{one}\""),
+            "operator.token_previous is set and operator.token is not",
+        ),
+        (
+            format!("token = \"{one}\", read_token = \"{one}\""),
+            "operator.read_token is the same as another token",
+        ),
+        (
+            format!("token = \"{one}\", token_previous = \"{other}\", read_token = \"{other}\""),
+            "operator.read_token is the same as another token",
+        ),
+    ] {
+        let told = told(&operator);
+        assert!(told.contains(what) && told.contains("Remedy: "), "{operator}: {told}");
+    }
 }

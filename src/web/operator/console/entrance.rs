@@ -50,8 +50,9 @@ struct Way {
 
 /// An address of ours, whatever was given.
 fn ours(to: &str) -> &str {
-    let within = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n', '\t']);
-    if within { to } else { "/" }
+    let is_plain = to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let is_ours = to.starts_with('/') && !to.starts_with("//");
+    if is_plain && is_ours { to } else { "/" }
 }
 
 async fn ask(app: web::Data<App>, way: web::Query<Way>) -> HttpResponse {

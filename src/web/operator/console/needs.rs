@@ -185,7 +185,7 @@ fn places(app: &App, stats: &Stats, needs: &mut Vec<Need>) {
         .sum();
     if unheard > 0 {
         let text =
-            format!("{unheard} active locations: their webhook settings do not have our address, or cannot be read.");
+            format!("Active locations whose webhook settings do not have our address, or cannot be read: {unheard}.");
         needs.push(Need::new("BellhopHooksMissing", "Webhooks do not come to us", text).at("/locations?hooks=missing"));
     }
     if app.config.reconcile.enabled {
@@ -222,7 +222,7 @@ fn hooks<'s>(stats: &'s Stats, wanted: &'s str) -> impl Iterator<Item = i64> + '
 fn decisions(stats: &Stats, needs: &mut Vec<Need>) {
     if let Some(count) = stats.ledger.get("unknown").filter(|count| **count > 0) {
         let text =
-            format!("{count} calls that move money: whether they happened is not known, and they are not repeated.");
+            format!("Calls that move money: {count}. Whether they happened is not known, and they are not repeated.");
         needs.push(
             Need::new("BellhopPaymentUnknown", "Money is in doubt", text)
                 .urgent()

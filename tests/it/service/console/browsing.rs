@@ -46,7 +46,7 @@ if (all('h1').length !== 1) faults.push('one h1');
 if (!document.documentElement.lang || !document.title) faults.push('language or title');
 const levels = all('h1,h2,h3,h4').map((one) => +one.tagName[1]);
 levels.forEach((level, at) => { if (at && level > levels[at - 1] + 1) faults.push('a level is left out'); });
-all('input:not([type=hidden]),select,textarea').forEach((one) => { if (!one.labels.length) faults.push('no label: ' + one.name); });
+all('input:not([type=hidden]):not([hidden]),select,textarea').forEach((one) => { if (!one.labels.length) faults.push('no label: ' + one.name); });
 all('th').forEach((one) => { if (!one.scope) faults.push('no scope: ' + one.textContent); });
 all('img').forEach((one) => { if (one.getAttribute('alt') === null || !one.complete || !one.naturalWidth) faults.push('image'); });
 all('a,button,summary').forEach((one) => { if (!one.textContent.trim()) faults.push('no name'); });

@@ -120,8 +120,6 @@ async fn pages_of_work_can_be_read_on_a_phone_and_in_the_dark(pool: PgPool) {
     browser.page.goto(address(&stage, "/login")).await.expect("a page");
     let token = browser.page.find(By::Id("token")).await.expect("a field");
     token.send_keys(OPERATOR_TOKEN + Key::Enter).await.expect("logged in");
-    // Chromium has an opinion about forms that ask for a password only.
-    browser.complaints().await;
     for path in &pages {
         for (screen, theme) in [((390, 844), "light"), ((1280, 900), "dark")] {
             look(&browser, screen, theme).await;

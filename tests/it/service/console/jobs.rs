@@ -199,8 +199,6 @@ async fn a_keyboard_is_enough_from_the_start_page_to_a_job_that_is_tried_again(p
     let browser = Browser::open(1280, 900).await;
     browser.page.goto(address(&stage, "/")).await.expect("a page");
     press(&browser, format!("{OPERATOR_TOKEN}{}", char::from(Key::Enter))).await;
-    // Chromium has an opinion about forms that ask for a password only.
-    browser.complaints().await;
     let here = async || browser.page.current_url().await.expect("an address").to_string();
     for (wanted, path) in [
         ("Jobs", "/jobs"),
