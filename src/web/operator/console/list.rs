@@ -17,15 +17,18 @@ pub(super) type Given = HashMap<String, String>;
 /// What a filter form asks for, as it stands in the address. An empty field asks for nothing.
 pub(super) struct Asked {
     address: String,
+    names: Vec<&'static str>,
     fields: Vec<(&'static str, String)>,
 }
 
 impl Asked {
     /// The fields of a form at this address.
     pub(super) fn new<const N: usize>(address: &str, fields: [(&'static str, Option<String>); N]) -> Self {
+        let names = fields.iter().map(|(name, _)| *name).collect();
         let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
         Self {
             address: address.to_owned(),
+            names,
             fields: fields.collect(),
         }
     }
@@ -74,8 +77,10 @@ impl Asked {
 
     /// What templates need of a list: the fields, and the addresses of its pages.
     pub(super) fn view(&self, given: &Given, next: Option<&str>) -> Value {
+        // Also those that were left empty: a template asks for each by its name.
+        let asked: HashMap<&str, Option<String>> = self.names.iter().map(|name| (*name, self.text(name))).collect();
         context! {
-            asked => self.fields(),
+            asked => asked,
             is_filtered => self.is_filtered(),
             next => self.page(next),
             first => given.contains_key("cursor").then(|| self.first()),

@@ -127,7 +127,7 @@ fn of_this_process(app: &App, needs: &mut Vec<Need>) {
     if app.metrics.rules_refused.get() > 0 {
         let text =
             "The files of the rules have mistakes; the rules before are still in use. `bellhop check` names them.";
-        needs.push(Need::new("BellhopRulesRefused", "Rules were refused", text));
+        needs.push(Need::new("BellhopRulesRefused", "Rules were refused", text).at("/rules"));
     }
 }
 
@@ -135,11 +135,19 @@ fn waiting(stats: &Stats, needs: &mut Vec<Need>) {
     if stats.events_oldest_unprocessed_seconds > JUDGED_WITHIN {
         let (count, age) = (stats.events_unprocessed, ago(stats.events_oldest_unprocessed_seconds));
         let text = format!("{count} events wait; the oldest came {age} ago.");
-        needs.push(Need::new("BellhopEventsNotJudged", "Events are not judged", text).urgent());
+        needs.push(
+            Need::new("BellhopEventsNotJudged", "Events are not judged", text)
+                .urgent()
+                .at("/events?state=received"),
+        );
     }
     if stats.job_oldest_due_seconds > BEGUN_WITHIN {
         let text = format!("The oldest has been due for {}.", ago(stats.job_oldest_due_seconds));
-        needs.push(Need::new("BellhopJobsLate", "Jobs are late", text).urgent());
+        needs.push(
+            Need::new("BellhopJobsLate", "Jobs are late", text)
+                .urgent()
+                .at("/jobs?state=available"),
+        );
     }
     for ((application, rule), (count, age)) in &stats.forwarding {
         if *age > FORWARDED_WITHIN {
@@ -147,7 +155,8 @@ fn waiting(stats: &Stats, needs: &mut Vec<Need>) {
                 "Rule {rule} of application {application}: {count} events wait to be forwarded, the oldest for {}.",
                 ago(*age)
             );
-            needs.push(Need::new("BellhopForwardingBacklogOld", "Forwarding is behind", text));
+            let place = format!("/rules/{application}/{rule}");
+            needs.push(Need::new("BellhopForwardingBacklogOld", "Forwarding is behind", text).at(place));
         }
     }
 }
@@ -189,11 +198,14 @@ fn places(app: &App, stats: &Stats, needs: &mut Vec<Need>) {
                     served.id,
                     ago(now - at)
                 );
-                needs.push(Need::new(
-                    "BellhopReconcileStale",
-                    "Comparing with the marketplace is behind",
-                    text,
-                ));
+                needs.push(
+                    Need::new(
+                        "BellhopReconcileStale",
+                        "Comparing with the marketplace is behind",
+                        text,
+                    )
+                    .at("/reconciliation"),
+                );
             }
         }
     }
@@ -211,7 +223,11 @@ fn decisions(stats: &Stats, needs: &mut Vec<Need>) {
     if let Some(count) = stats.ledger.get("unknown").filter(|count| **count > 0) {
         let text =
             format!("Calls that move money: {count}. Whether they happened is not known, and they are not repeated.");
-        needs.push(Need::new("BellhopPaymentUnknown", "Money is in doubt", text).urgent());
+        needs.push(
+            Need::new("BellhopPaymentUnknown", "Money is in doubt", text)
+                .urgent()
+                .at("/ledger?state=unknown"),
+        );
     }
     let discarded: Vec<String> = stats
         .discarded_last_day
@@ -220,12 +236,13 @@ fn decisions(stats: &Stats, needs: &mut Vec<Need>) {
         .collect();
     if !discarded.is_empty() {
         let text = format!("Within the last day: {}.", discarded.join(", "));
-        needs.push(Need::new("BellhopJobsDiscarded", "Jobs were given up", text));
+        needs.push(Need::new("BellhopJobsDiscarded", "Jobs were given up", text).at("/jobs?state=discarded"));
     }
     for (application, rule, count) in &stats.held {
         let text =
             format!("Rule {rule} of application {application}: {count} firings beyond its cap wait for a decision.");
-        needs.push(Need::new("BellhopRuleHeld", "A rule is held", text));
+        let place = format!("/rules/{application}/{rule}");
+        needs.push(Need::new("BellhopRuleHeld", "A rule is held", text).at(place));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod browsing;
 mod desk;
+mod desk_looks;
 mod entrance;
 mod events;
 mod forms;

@@ -55,7 +55,7 @@ async fn rules_are_shown_with_what_they_said_and_what_waits(pool: PgPool) {
     }
     assert_eq!(desk.open("/rules?over=year").await.0, 400);
     let said = words(&desk.page(&format!("/rules/{APP}/never")).await);
-    assert!(said.contains("condition is false 4"), "{said}");
+    assert!(said.contains("condition is false: location.id == 0 4"), "{said}");
     assert!(
         said.contains("location.id == 0") && said.contains("rules.toml , line 16"),
         "{said}"
