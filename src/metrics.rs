@@ -117,7 +117,7 @@ metrics! {
     payments_total: IntCounterVec["application", "currency", "result"];
     /// What they come to, in major units of the currency.
     payments_amount_total: CounterVec["application", "currency", "result"];
-    /// Discounts that rules set at a location.
+    /// Discounts that rules set.
     discounts_set_total: IntCounterVec["application"];
     /// Links to pay by that rules made.
     payment_links_total: IntCounterVec["application"];

@@ -14,7 +14,7 @@ use self::markdown::{Block, Document};
 /// Every document for users and developers.
 fn documents() -> Vec<Document> {
     let root = root();
-    let mut files: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"]
+    let mut files: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "grafana/README.md"]
         .map(|name| root.join(name))
         .into();
     for folder in ["docs", "docs/reference"] {

@@ -6,7 +6,7 @@ use bellhop::metrics::Metrics;
 use serde_json::Value;
 
 use super::{
-    dashboards, files,
+    dashboards,
     language::{rule_expressions, series},
     root, rules, runbook,
 };
@@ -144,31 +144,6 @@ fn every_metric_is_asked_for_or_says_what_it_is_for() {
             "{name}: either asked for, or in the list of those that are not"
         );
     }
-}
-
-/// Also where people are told to look for one.
-#[test]
-fn every_metric_that_a_document_names_exists() {
-    let names = names();
-    let mut documents = files("docs", "md");
-    documents.extend(files("grafana", "md"));
-    documents.push(root().join("README.md"));
-    let mut found = 0;
-    for document in documents {
-        let text = fs::read_to_string(&document).unwrap();
-        let words = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
-        // A word of two parts is a database or a user.
-        for word in words.filter(|word| word.starts_with("bellhop_") && word.matches('_').count() > 1) {
-            found += 1;
-            let histogram = names.contains(&format!("{word}_bucket"));
-            assert!(
-                histogram || names.contains(word),
-                "{}: nothing is called {word}",
-                document.display()
-            );
-        }
-    }
-    assert!(found > 0);
 }
 
 /// What stands in quotes and begins like a title is one: of a panel, of marks upon panels, or of what others show.

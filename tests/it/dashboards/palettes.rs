@@ -3,10 +3,12 @@
 /// Name and colour; a name between slashes is an expression.
 pub(super) type Palette = &'static [(&'static str, &'static str)];
 
-/// The colours of a family of names.
-pub(super) fn palette(name: &str) -> Palette {
-    match name {
-        "results" => &[
+/// Families of names.
+const PALETTES: [(&str, Palette); 14] = [
+    ("alerts", &[("/critical/", "red"), ("/warning/", "orange")]),
+    (
+        "results",
+        &[
             ("accepted", "green"),
             ("duplicate", "blue"),
             ("rejected", "orange"),
@@ -15,8 +17,14 @@ pub(super) fn palette(name: &str) -> Palette {
             ("refused", "#8e8e8e"),
             ("unavailable", "red"),
         ],
-        "status" => &[("active", "green"), ("pending", "yellow"), ("frozen", "blue")],
-        "outcomes" => &[
+    ),
+    (
+        "status",
+        &[("active", "green"), ("pending", "yellow"), ("frozen", "blue")],
+    ),
+    (
+        "outcomes",
+        &[
             ("processed", "green"),
             ("failed", "red"),
             ("done", "green"),
@@ -24,28 +32,43 @@ pub(super) fn palette(name: &str) -> Palette {
             ("snooze", "blue"),
             ("discard", "red"),
         ],
-        "percentiles" => &[
+    ),
+    (
+        "percentiles",
+        &[
             ("p50", "green"),
             ("p95", "yellow"),
             ("p99", "orange"),
             ("oldest waiting", "red"),
         ],
-        "pool" => &[("used", "orange"), ("idle", "green"), ("limit", "red")],
-        "rounds" => &[("complete", "green"), ("incomplete", "yellow"), ("interrupted", "red")],
-        "hooks" => &[
+    ),
+    ("pool", &[("used", "orange"), ("idle", "green"), ("limit", "red")]),
+    (
+        "rounds",
+        &[("complete", "green"), ("incomplete", "yellow"), ("interrupted", "red")],
+    ),
+    (
+        "hooks",
+        &[
             ("registered", "green"),
             ("former", "blue"),
             ("missing", "red"),
             ("refused", "orange"),
         ],
-        "priorities" => &[
+    ),
+    (
+        "priorities",
+        &[
             ("activation", "orange"),
             ("rule", "green"),
             ("unproven", "purple"),
             ("reconciliation", "blue"),
             ("limit", "red"),
         ],
-        "reasons" => &[
+    ),
+    (
+        "reasons",
+        &[
             ("condition", "green"),
             ("before", "blue"),
             ("late", "orange"),
@@ -53,7 +76,10 @@ pub(super) fn palette(name: &str) -> Palette {
             ("off", "purple"),
             ("condition_failed", "red"),
         ],
-        "failures" => &[
+    ),
+    (
+        "failures",
+        &[
             ("deliveries refused", "red"),
             ("events failed", "dark-red"),
             ("conditions failed", "purple"),
@@ -61,7 +87,10 @@ pub(super) fn palette(name: &str) -> Palette {
             ("requests failed", "yellow"),
             ("steps failed", "blue"),
         ],
-        "answers" => &[
+    ),
+    (
+        "answers",
+        &[
             ("/^2/", "green"),
             ("/^3/", "blue"),
             ("/^4/", "orange"),
@@ -69,13 +98,24 @@ pub(super) fn palette(name: &str) -> Palette {
             ("/^5/", "red"),
             ("/^(unreachable|no_answer)$/", "dark-red"),
         ],
-        "ends" => &[
+    ),
+    (
+        "ends",
+        &[
             ("paid", "green"),
             ("connected", "green"),
             ("unpaid", "blue"),
             ("left", "orange"),
         ],
-        "waiting" => &[("events to judge", "orange"), ("moments to announce", "purple")],
-        other => panic!("there is no palette {other}"),
-    }
+    ),
+    (
+        "waiting",
+        &[("events to judge", "orange"), ("moments to announce", "purple")],
+    ),
+];
+
+/// The colours of a family of names.
+pub(super) fn palette(name: &str) -> Palette {
+    let found = PALETTES.iter().find(|(known, _)| *known == name);
+    found.unwrap_or_else(|| panic!("there is no palette {name}")).1
 }

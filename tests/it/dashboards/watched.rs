@@ -14,7 +14,7 @@ const USER: &str = "system-user-token";
 
 /// What is empty in a healthy run, by panel and legend, and why.
 const EMPTY_WHEN_ALL_IS_WELL: [(&str, &str, &str); 11] = [
-    ("Alerts that fire", "{{alertname}}", "no alert fires"),
+    ("Alerts that fire", "{{alertname}} ({{severity}})", "no alert fires"),
     ("Failures", "deliveries refused", "every delivery is taken in"),
     ("Failures", "events failed", "every event can be judged"),
     ("Failures", "conditions failed", "every condition can be answered"),
