@@ -43,6 +43,7 @@ clean_up() {
   for child in ${children[@]+"${children[@]}"}; do kill -TERM "$child" 2>/dev/null || true; done
   for child in ${children[@]+"${children[@]}"}; do wait "$child" 2>/dev/null || true; done
   if [ "$status" != 0 ]; then tail -n 20 "$folder/said" >&2 2>/dev/null || true; fi
+  cd /
   rm -rf "$folder"
   exit "$status"
 }
@@ -131,8 +132,8 @@ done
 [ -n "$ready" ] || { echo "api-fuzz: the service did not become ready" >&2; exit 1; }
 
 play() { curl -fsS -o "$folder/played" -H 'Content-Type: application/json' -d "$2" "http://127.0.0.1:$sandbox/_sandbox/$1"; }
-play connect '{"application_id": 18289, "location_ids": [1, 2, 3], "follow": true}'
-for location in 1 2 3; do
+play connect '{"application_id": 18289, "location_ids": [100001, 100002, 100003], "follow": true}'
+for location in 100001 100002 100003; do
   play change "{\"location_id\": $location, \"resource\": \"client\", \"status\": \"update\"}"
 done
 sleep 3
@@ -144,14 +145,9 @@ asked = urllib.request.Request(sys.argv[1], headers={"Authorization": "Bearer to
 OpenAPIV31SpecValidator(json.load(urllib.request.urlopen(asked))).validate()
 PYTHON
 echo "api-fuzz: $minutes minutes, --seed $seed"
-cat >"$folder/schemathesis.toml" <<CONFIG
-[parameters]
-application_id = 18289
-location_id = [1, 2, 3, 4]
-rule = ["welcome", "capped", "watched", "none"]
-CONFIG
 status=0
-"$tools/bin/schemathesis" --config-file "$folder/schemathesis.toml" run "http://127.0.0.1:$operator/api/v1/openapi.json" \
+cd "$folder"
+"$tools/bin/schemathesis" run "http://127.0.0.1:$operator/api/v1/openapi.json" \
   -H "Authorization: Bearer token-of-the-api-fuzz" --checks all --phases examples,coverage,fuzzing,stateful \
   --mode all --max-examples "$examples" --max-time $((60 * minutes)) --continue-on-failure --seed "$seed" \
   --suppress-health-check all --warnings off --no-color || status=$?

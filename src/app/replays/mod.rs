@@ -45,7 +45,6 @@ pub const MOST: i64 = 100_000;
 #[serde(deny_unknown_fields, default)]
 pub struct Ask {
     /// These, in whatever state they are.
-    #[schemars(length(min = 1))]
     pub ids: Vec<i64>,
     /// Of one application.
     pub application: Option<i64>,

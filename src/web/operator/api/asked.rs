@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::web::operator::problem::Problem;
 
@@ -18,6 +19,7 @@ pub(super) const CURSOR: &str = "^[0-9]{1,18}$";
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct Numbered {
     /// Number.
+    #[schemars(example = 1)]
     pub(super) id: i64,
 }
 
@@ -25,9 +27,30 @@ pub(super) struct Numbered {
 #[derive(Deserialize, JsonSchema, Clone, Copy)]
 pub(super) struct At {
     /// Application.
+    #[schemars(example = 18289)]
     pub(super) application_id: i64,
     /// Location.
+    #[schemars(example = 100_001)]
     pub(super) location_id: i64,
+}
+
+/// The schema of a body that has to name one of these keys at least.
+pub(super) fn named(keys: &[&str]) -> Vec<Value> {
+    let one = |key: &&str| json!({"required": [key], "properties": {*key: {"not": {"enum": [null, []]}}}});
+    keys.iter().map(one).collect()
+}
+
+/// To JSON Schema 1.0 is an integer; to us, too.
+pub(super) fn whole(value: Value) -> Value {
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => json!(float as i64),
+            _ => number.into(),
+        },
+        Value::Array(items) => items.into_iter().map(whole).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, whole(value))).collect(),
+        other => other,
+    }
 }
 
 /// How many items are wanted.

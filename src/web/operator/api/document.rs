@@ -93,7 +93,7 @@ fn one(operation: &Operation, (told, answered): &mut (SchemaGenerator, SchemaGen
         "responses": responses,
     });
     if let Some(body) = operation.body {
-        let schema = as_told(body(told).to_value());
+        let schema = plain(body(told).to_value());
         described["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": schema}}});
     }
     described
@@ -130,7 +130,7 @@ fn parameters(place: &str, schema: Value) -> Vec<Value> {
     let required = schema["required"].as_array().cloned().unwrap_or_default();
     let fields = schema["properties"].as_object().cloned().unwrap_or_default();
     let one = |(name, schema): (String, Value)| {
-        let mut schema = as_told(schema);
+        let mut schema = plain(without_null(schema));
         let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
         let required = required.contains(&json!(name));
         json!({"name": name, "in": place, "required": required, "description": description, "schema": schema})
@@ -138,18 +138,18 @@ fn parameters(place: &str, schema: Value) -> Vec<Value> {
     fields.into_iter().map(one).collect()
 }
 
-/// What may be left out need not be written as null, and no text holds a NUL: the database could not look for it.
-fn as_told(schema: Value) -> Value {
+/// A parameter that may be left out cannot be null.
+fn without_null(schema: Value) -> Value {
     let Value::Object(mut schema) = schema else {
         return schema;
     };
-    let is_null = |one: &Value| *one == json!("null") || *one == json!({"type": "null"});
+    let is_null = |one: &Value| one.is_null() || *one == json!("null") || *one == json!({"type": "null"});
     for key in ["type", "anyOf", "enum"] {
         let Some(Value::Array(mut some)) = schema.get(key).cloned() else {
             continue;
         };
         schema.remove(key);
-        some.retain(|one| !is_null(one) && !one.is_null());
+        some.retain(|one| !is_null(one));
         match (key, some.as_slice()) {
             ("type", [only]) => drop(schema.insert(key.to_owned(), only.clone())),
             ("anyOf", [Value::Object(only)]) => {
@@ -160,19 +160,31 @@ fn as_told(schema: Value) -> Value {
             _ => drop(schema.insert(key.to_owned(), some.into())),
         }
     }
-    if schema.get("default") == Some(&Value::Null) {
-        schema.remove("default");
+    schema.into()
+}
+
+/// No text holds a NUL: the database could not look for it. And what is null unless told is not worth telling.
+fn plain(mut schema: Value) -> Value {
+    let Some(fields) = schema.as_object_mut() else {
+        return schema;
+    };
+    if fields.get("default") == Some(&Value::Null) {
+        fields.remove("default");
     }
+    let text = match fields.get("type") {
+        Some(Value::Array(types)) => types.contains(&json!("string")),
+        other => other == Some(&json!("string")),
+    };
     let bare = ["enum", "const", "format", "pattern"]
         .iter()
-        .all(|key| !schema.contains_key(*key));
-    if schema.get("type") == Some(&json!("string")) && bare {
-        schema.insert("pattern".to_owned(), json!("^[^\\x00]*$"));
+        .all(|key| !fields.contains_key(*key));
+    if text && bare {
+        fields.insert("pattern".to_owned(), json!("^[^\\x00]*$"));
     }
-    if let Some(Value::Object(fields)) = schema.get_mut("properties") {
-        for field in fields.values_mut() {
-            *field = as_told(field.take());
+    if let Some(Value::Object(inner)) = fields.get_mut("properties") {
+        for field in inner.values_mut() {
+            *field = plain(field.take());
         }
     }
-    schema.into()
+    schema
 }

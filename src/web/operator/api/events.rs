@@ -2,10 +2,10 @@ use actix_web::http::StatusCode;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
-    asked::{CURSOR, Numbered, PAGE_LIMIT, limit, number, word},
+    asked::{CURSOR, Numbered, PAGE_LIMIT, limit, named, number, word},
     operation::{Bellhop, Done, Nothing, Operation, order, order_with, read},
 };
 use crate::{
@@ -142,7 +142,7 @@ const WHICH: [&str; 8] = [
 /// Which events, and on what terms. At least one key has to say which.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(extend("additionalProperties" = false))]
-#[schemars(extend("anyOf" = WHICH.map(|key| json!({"required": [key]}))))]
+#[schemars(extend("anyOf" = named(&WHICH)))]
 struct Replay {
     #[serde(flatten)]
     #[schemars(with = "Ask")]

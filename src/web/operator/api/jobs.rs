@@ -1,10 +1,9 @@
 use actix_web::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{
-    asked::{CURSOR, Numbered, PAGE_LIMIT, limit, number, word},
+    asked::{CURSOR, Numbered, PAGE_LIMIT, limit, named, number, word},
     operation::{Bellhop, Done, Nothing, Operation, order, order_with, read},
 };
 use crate::{
@@ -143,7 +142,7 @@ const WHICH: [&str; 6] = ["application", "location", "state", "action", "rule", 
 /// Which jobs. At least one key has to say which.
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(extend("anyOf" = WHICH.map(|key| json!({"required": [key]}))))]
+#[schemars(extend("anyOf" = named(&WHICH)))]
 struct Jobs {
     /// Of one application.
     application: Option<i64>,

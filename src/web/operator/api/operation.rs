@@ -8,7 +8,9 @@ use actix_web::{
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
+use super::asked::whole;
 use crate::{
     app::App,
     web::operator::{problem::Problem, seen},
@@ -130,10 +132,12 @@ where
     B: DeserializeOwned + JsonSchema + 'static,
     A: Serialize + JsonSchema + 'static,
 {
-    let answer = move |app: Bellhop, path: web::Path<P>, _: web::Query<Nothing>, body: web::Json<B>| {
+    let answer = move |app: Bellhop, path: web::Path<P>, _: web::Query<Nothing>, body: web::Json<Value>| {
         let does = does.clone();
         async move {
-            let done = does(app, path.into_inner(), body.into_inner()).await;
+            let body = serde_json::from_value(whole(body.into_inner()));
+            let body = body.map_err(|error| Problem::invalid(format!("Json deserialize error: {error}")))?;
+            let done = does(app, path.into_inner(), body).await;
             done.map(Done::answer)
         }
     };

@@ -158,6 +158,7 @@ async fn list_holds(app: Bellhop, _: Nothing, query: HoldsQuery) -> Result<Page<
 #[derive(Deserialize, JsonSchema)]
 struct OfRule {
     /// Application.
+    #[schemars(example = 18289)]
     application_id: ApplicationId,
     /// Name of the rule.
     rule: String,
