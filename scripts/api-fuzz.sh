@@ -43,6 +43,7 @@ clean_up() {
   for child in ${children[@]+"${children[@]}"}; do kill -TERM "$child" 2>/dev/null || true; done
   for child in ${children[@]+"${children[@]}"}; do wait "$child" 2>/dev/null || true; done
   if [ "$status" != 0 ]; then tail -n 20 "$folder/said" >&2 2>/dev/null || true; fi
+  cd /
   rm -rf "$folder"
   exit "$status"
 }
@@ -145,6 +146,7 @@ OpenAPIV31SpecValidator(json.load(urllib.request.urlopen(asked))).validate()
 PYTHON
 echo "api-fuzz: $minutes minutes, --seed $seed"
 status=0
+cd "$folder"
 "$tools/bin/schemathesis" run "http://127.0.0.1:$operator/api/v1/openapi.json" \
   -H "Authorization: Bearer token-of-the-api-fuzz" --checks all --phases examples,coverage,fuzzing,stateful \
   --mode all --max-examples "$examples" --max-time $((60 * minutes)) --continue-on-failure --seed "$seed" \

@@ -98,6 +98,14 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
             "bellhop jobs retry 2",
         ],
     ),
+    ("firings", &["bellhop firings list --location 100001"]),
+    (
+        "firings list",
+        &[
+            "bellhop firings list --location 100001",
+            "bellhop firings list --rule welcome-discount --result held --json",
+        ],
+    ),
     (
         "jobs list",
         &[
@@ -277,7 +285,15 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     ("schema", &["bellhop schema rules > rules.schema.json"]),
     ("schema rules", &["bellhop schema rules > rules.schema.json"]),
     ("schema bulk", &["bellhop schema bulk > bulk.schema.json"]),
+    ("schema api", &["bellhop schema api > openapi.json"]),
     ("schema config", &["bellhop schema config > bellhop.schema.json"]),
+    (
+        "health",
+        &[
+            "bellhop health",
+            "bellhop health --ready --config /etc/bellhop/bellhop.toml",
+        ],
+    ),
     (
         "erase",
         &[

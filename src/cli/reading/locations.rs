@@ -161,29 +161,7 @@ fn sheet(found: &Detail) -> Sheet {
         sheet.block(2, "none");
     }
     sheet.table("Ledger, newest first", &ledger::of_location(&found.ledger));
-    let mut firings = Table::new(&[
-        "id",
-        "fired",
-        "rule",
-        "result",
-        "kind",
-        "event",
-        "generation",
-        "results",
-    ]);
-    for firing in &found.firings {
-        firings.row([
-            firing.id.to_string(),
-            stamp(firing.fired_at),
-            firing.rule.clone(),
-            firing.result.clone(),
-            firing.kind.clone(),
-            firing.event_id.to_string(),
-            firing.generation.to_string(),
-            one_line(&firing.results),
-        ]);
-    }
-    sheet.table("Firings, newest first", &firings);
+    sheet.table("Firings, newest first", &firings(found));
     sheet.table("Jobs, newest first", &jobs::of_location(&found.jobs));
     sheet.table("Events, newest first", &events::of_location(&found.events));
     sheet.json("The place", found.location.as_ref());
@@ -205,4 +183,30 @@ fn marks(sheet: &mut Sheet, found: &Detail) {
             Some(format!("personal data before {before}, at {at}, by {by}")),
         );
     }
+}
+
+fn firings(found: &Detail) -> Table<8> {
+    let mut table = Table::new(&[
+        "id",
+        "fired",
+        "rule",
+        "result",
+        "kind",
+        "event",
+        "generation",
+        "results",
+    ]);
+    for firing in &found.firings {
+        table.row([
+            firing.id.to_string(),
+            stamp(firing.fired_at),
+            firing.rule.clone(),
+            firing.result.clone(),
+            firing.kind.clone(),
+            firing.event_id.to_string(),
+            firing.generation.to_string(),
+            one_line(&firing.results),
+        ]);
+    }
+    table
 }

@@ -333,45 +333,45 @@ fn the_default_body_of_a_webhook_says_everything() {
     results.insert("link".to_owned(), json!({"url": "https://example.com/pay"}));
     insta::assert_json_snapshot!(default_webhook_body(&world.facts(), &results), @r##"
     {
+      "type": "payment.received",
+      "timestamp": "2026-03-05T21:30:00Z",
       "data": {
+        "event": {
+          "id": 77,
+          "kind": "payment.received",
+          "source": "status",
+          "at": "2026-03-05T21:30:00Z",
+          "payment": {
+            "id": 9,
+            "amount": "990.90"
+          }
+        },
+        "installation": {
+          "status": "active",
+          "generation": 2,
+          "has_paid": false,
+          "tags": [],
+          "trial_ends_at": "2026-03-07T21:30:00Z",
+          "connected_at": "2026-03-05T21:30:00Z"
+        },
+        "location": {
+          "id": 100001,
+          "title": "Salon \"<b>\"",
+          "email": "owner@example.com",
+          "country_id": 7,
+          "country": "GE",
+          "timezone_name": "Asia/Tbilisi"
+        },
         "application": {
           "id": 18289,
           "name": "Example app"
-        },
-        "event": {
-          "at": "2026-03-05T21:30:00Z",
-          "id": 77,
-          "kind": "payment.received",
-          "payment": {
-            "amount": "990.90",
-            "id": 9
-          },
-          "source": "status"
-        },
-        "installation": {
-          "connected_at": "2026-03-05T21:30:00Z",
-          "generation": 2,
-          "has_paid": false,
-          "status": "active",
-          "tags": [],
-          "trial_ends_at": "2026-03-07T21:30:00Z"
-        },
-        "location": {
-          "country": "GE",
-          "country_id": 7,
-          "email": "owner@example.com",
-          "id": 100001,
-          "timezone_name": "Asia/Tbilisi",
-          "title": "Salon \"<b>\""
         },
         "results": {
           "link": {
             "url": "https://example.com/pay"
           }
         }
-      },
-      "timestamp": "2026-03-05T21:30:00Z",
-      "type": "payment.received"
+      }
     }
     "##);
 }

@@ -187,24 +187,8 @@ pub async fn show(pool: &PgPool, application: i64, location: i64) -> sqlx::Resul
         return Ok(None);
     };
     let data = data(pool, application, location).await?;
-    let history = sqlx::query_as!(
-        Move,
-        r#"
-        select generation, from_status as "from!", to_status as "to!", source, event_id, occurred_at as "at!"
-        from installation_history where application_id = $1 and location_id = $2 order by id
-        "#,
-        application,
-        location
-    )
-    .fetch_all(pool)
-    .await?;
-    let payments = sqlx::query_scalar!(
-        "select payment from payments where application_id = $1 and location_id = $2 order by seen_at",
-        application,
-        location
-    )
-    .fetch_all(pool)
-    .await?;
+    let history = history(pool, application, location).await?;
+    let payments = payments(pool, application, location).await?;
     let tags = tags(pool, application, location).await?;
     let erasures = erasures(pool, application, location).await?;
     let (application, location) = (Some(application), Some(location));
@@ -294,6 +278,30 @@ pub(super) async fn erasures(pool: &PgPool, application: i64, location: i64) -> 
     sqlx::query_as!(
         Erasure,
         "select asked_by, erased_before, erased_at from erasures where application_id = $1 and location_id = $2 order by erased_at",
+        application,
+        location
+    )
+    .fetch_all(pool)
+    .await
+}
+
+async fn history(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Vec<Move>> {
+    sqlx::query_as!(
+        Move,
+        r#"
+        select generation, from_status as "from!", to_status as "to!", source, event_id, occurred_at as "at!"
+        from installation_history where application_id = $1 and location_id = $2 order by id
+        "#,
+        application,
+        location
+    )
+    .fetch_all(pool)
+    .await
+}
+
+async fn payments(pool: &PgPool, application: i64, location: i64) -> sqlx::Result<Vec<Value>> {
+    sqlx::query_scalar!(
+        "select payment from payments where application_id = $1 and location_id = $2 order by seen_at",
         application,
         location
     )
