@@ -122,7 +122,7 @@ async fn what_changes_something_is_shown_first_and_done_with_yes(pool: PgPool) {
         (
             &["discount"][..],
             &["20"][..],
-            "POST application/add_discount {\"salon_ids\":[1],\"application_id\":18289,\"discount\":20",
+            "POST application/add_discount {\"salon_ids\":[100001],\"application_id\":18289,\"discount\":20",
             "add_discount",
         ),
         (

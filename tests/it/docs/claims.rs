@@ -25,7 +25,7 @@ pub(crate) fn wrong_names(text: &str, codes: &[String]) -> Vec<String> {
     let mut wrong = Vec::new();
     let words = || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     for metric in words().filter_map(|word| word.strip_prefix("bellhop_")) {
-        if !is_metric(metric) {
+        if !is_metric(metric) && !is_role(metric) {
             wrong.push(format!("there is no metric bellhop_{metric}"));
         }
     }
@@ -56,6 +56,10 @@ fn is_metric(name: &str) -> bool {
     source
         .lines()
         .any(|line| line.trim().starts_with(&format!("{name}: ")) && line.trim().ends_with(';'))
+}
+
+fn is_role(name: &str) -> bool {
+    include_str!("../../../packaging/postgres/roles.sql").contains(&format!("create role bellhop_{name} "))
 }
 
 /// What the reader of the configuration says about a text.
