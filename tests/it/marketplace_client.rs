@@ -137,9 +137,8 @@ async fn an_activation_on_the_wire() {
     accept: application/vnd.api.v2+json
     user-agent: bellhop/0.1.0
 
-    {"api_key":"a key","application_id":7,"channels":["sms"],"salon_id":100001,"webhook_urls":["https://hooks.example.com/apps/7/hooks/100001/key"]}
-    
-"#);
+    {"salon_id":100001,"application_id":7,"webhook_urls":["https://hooks.example.com/apps/7/hooks/100001/key"],"channels":["sms"],"api_key":"a key"}
+    "#);
 }
 
 #[tokio::test]
@@ -199,17 +198,16 @@ async fn every_other_call_has_its_path_and_body() {
     insta::assert_snapshot!(calls.join("\n"), @r#"
     GET /base/application/7/salons?page=1&count=1000
     GET /base/billing/application/7/tariffs
-    POST /base/billing/application/add_discount {"application_id":7,"discount":15.54,"salon_ids":[1,2]}
+    POST /base/billing/application/add_discount {"salon_ids":[1,2],"application_id":7,"discount":15.54}
     GET /base/billing/application/payment_link?salon_id=100001&application_id=7&tariff_option_id=123&discount=15.54
     GET /base/billing/application/payment_link?salon_id=100001&application_id=7
-    POST /base/billing/application/update_channel {"application_id":7,"channel_slug":"whatsapp","is_available":false,"salon_id":100001}
+    POST /base/billing/application/update_channel {"salon_id":100001,"application_id":7,"channel_slug":"whatsapp","is_available":false}
     GET /base/salon/100001/application/7
     POST /base/salon/100001/application/7/uninstall
-    POST /base/partner/payment {"application_id":7,"currency_iso":"EUR","payment_date":"2026-06-01 09:05:00","payment_sum":1523.12,"period_from":"2026-06-01 09:05:00","period_to":"2026-06-30 09:05:00","salon_id":100001}
+    POST /base/partner/payment {"salon_id":100001,"application_id":7,"payment_sum":1523.12,"currency_iso":"EUR","payment_date":"2026-06-01 09:05:00","period_from":"2026-06-01 09:05:00","period_to":"2026-06-30 09:05:00"}
     POST /base/partner/payment/refund/123
-    POST /base/partner/short_names {"application_id":7,"salon_id":100001,"short_names":["Example"]}
-    
-"#);
+    POST /base/partner/short_names {"salon_id":100001,"application_id":7,"short_names":["Example"]}
+    "#);
 }
 
 #[tokio::test]
@@ -265,16 +263,16 @@ async fn the_calls_of_the_business_api_have_their_paths_and_bodies() {
         first(request_of(&dictionaries::business_groups()).await),
     ];
     insta::assert_snapshot!(calls.join("\n"), @r#"
-    POST /base/api/hooks_settings/100001 {"active":1,"client":1,"finances_operation":1,"good":1,"goods_operations_consumable":1,"goods_operations_move":1,"goods_operations_receipt":1,"goods_operations_sale":1,"goods_operations_stolen":1,"loyalty_card":0,"master":1,"record":1,"salon":1,"schedule":1,"self_sending":1,"service":1,"service_category":1,"urls":["https://hooks.example.com/a"]}
+    POST /base/api/hooks_settings/100001 {"active":1,"urls":["https://hooks.example.com/a"],"salon":1,"master":1,"service":1,"service_category":1,"client":1,"record":1,"good":1,"goods_operations_sale":1,"goods_operations_receipt":1,"goods_operations_consumable":1,"goods_operations_stolen":1,"goods_operations_move":1,"finances_operation":1,"schedule":1,"loyalty_card":0,"self_sending":1}
     POST /base/api/company/100001/marketplace/applications/7/grant_access
-    POST /base/application/new_message {"application_id":7,"message":"Hello","name":"Anna","phone_from":"10000000001","salon_id":100001}
-    POST /base/application/install_frame {"application_id":7,"salon_id":100001,"type":"waiting_list","url":null}
-    POST /base/application/toggle_highlight {"application_id":7,"is_enabled":true,"salon_id":100001,"type":"chat","user_id":5}
-    POST /base/api/voip/integration {"command":"setup","crm_token":"line","type":"disable"}
-    POST /base/api/voip/integration {"command":"event","crm_token":"line","diversion":"100","phone":"+10000000001","type":"incoming","user":"sip-1"}
-    POST /base/api/voip/integration {"call_id":"c-1","command":"history","crm_token":"line","date":"2026-06-01T09:05:00+03:00","diversion":"100","duration":12,"phone":"+10000000001","status":"missed","type":"outgoing","user":"sip-1"}
+    POST /base/application/new_message {"salon_id":100001,"application_id":7,"phone_from":"10000000001","message":"Hello","name":"Anna"}
+    POST /base/application/install_frame {"salon_id":100001,"application_id":7,"type":"waiting_list","url":null}
+    POST /base/application/toggle_highlight {"salon_id":100001,"application_id":7,"type":"chat","user_id":5,"is_enabled":true}
+    POST /base/api/voip/integration {"command":"setup","type":"disable","crm_token":"line"}
+    POST /base/api/voip/integration {"command":"event","type":"incoming","phone":"+10000000001","diversion":"100","user":"sip-1","crm_token":"line"}
+    POST /base/api/voip/integration {"command":"history","type":"outgoing","duration":12,"status":"missed","date":"2026-06-01T09:05:00+03:00","phone":"+10000000001","diversion":"100","user":"sip-1","call_id":"c-1","crm_token":"line"}
     GET /base/api/voip/integration/calls?salon_id=100001&date_from=2026-06-01&date_to=2026-06-01&phone=%2B1&types%5B%5D=incoming&types%5B%5D=internal&statuses%5B%5D=missed&page=1&limit=50
-    GET /base/api/voip/integration/calls?salon_id=100001&date_from=2026-06-01&date_to=2026-06-01&phone=%2B1&types%5B%5D=incoming&types%5B%5D=internal&statuses%5B%5D=missed&page=1&limit=50 {"date_from":"2026-06-01","date_to":"2026-06-01","limit":50,"page":1,"phone":"+1","salon_id":100001,"statuses":["missed"],"types":["incoming","internal"]}
+    GET /base/api/voip/integration/calls?salon_id=100001&date_from=2026-06-01&date_to=2026-06-01&phone=%2B1&types%5B%5D=incoming&types%5B%5D=internal&statuses%5B%5D=missed&page=1&limit=50 {"salon_id":100001,"date_from":"2026-06-01","date_to":"2026-06-01","types":["incoming","internal"],"statuses":["missed"],"phone":"+1","page":1,"limit":50}
     GET /base/api/countries
     GET /base/api/cities?country_id=7&company_id=100001
     GET /base/api/references/business_groups_with_types
@@ -296,15 +294,14 @@ async fn what_an_operator_sees_holds_no_secret() {
     fixed["duration_seconds"] = json!(0);
     insta::assert_json_snapshot!(fixed, @r#"
     {
-      "answer": "{\"data\":{\"echo\":\"[hidden]\",\"partner_token\":[hidden],\"url\":\"https://alteg.io/appstore/payment/?salon_id=1&sign=[hidden]\"}}",
       "call": "payment_link",
-      "duration_seconds": 0,
       "method": "GET",
       "path": "application/payment_link?salon_id=100001&application_id=7",
-      "status": 200
+      "status": 200,
+      "answer": "{\"data\":{\"url\":\"https://alteg.io/appstore/payment/?salon_id=1&sign=[hidden]\",\"echo\":\"[hidden]\",\"partner_token\":[hidden]}}",
+      "duration_seconds": 0
     }
-    
-"#);
+    "#);
 
     let body = json!({"meta": {"message": format!("token {TOKEN} is not good")}}).to_string();
     let (_, result, _) = send(http("401 Unauthorized", "", &body), &call).await;
