@@ -4,6 +4,7 @@
 //! ([`session`]). Without a configured token the listener is on this machine only, and open to everybody there; web
 //! pages from elsewhere are kept out in any case ([`site`]).
 
+pub(super) mod body;
 pub(super) mod session;
 pub(super) mod site;
 pub(super) mod tries;
@@ -85,7 +86,8 @@ pub(super) fn known<'o>(operator: &'o Operator, given: &str) -> Option<(Role, &'
 }
 
 /// Lets nobody into the API but who has a token for it.
-pub(super) async fn api(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+pub(super) async fn api(mut request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+    body::in_time(&mut request);
     let mut response = match admit(&request) {
         Ok(()) => next.call(request).await?,
         Err(problem) => {
