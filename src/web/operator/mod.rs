@@ -8,7 +8,13 @@ mod probes;
 mod problem;
 mod wishes;
 
-use actix_web::{HttpResponse, Resource, Route, guard, middleware::from_fn, web};
+use actix_web::{
+    Error, HttpResponse, Resource, Route,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    guard,
+    middleware::from_fn,
+    web,
+};
 
 pub use self::api::openapi;
 use self::problem::Problem;
@@ -36,8 +42,11 @@ fn seen() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-fn probe(path: &str) -> Resource {
-    refuse_others(web::resource(path), "GET, HEAD".to_owned())
+fn probe(
+    path: &str,
+) -> Resource<impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>>
+{
+    refuse_others(web::resource(path), "GET, HEAD".to_owned()).wrap(from_fn(entry::probe))
 }
 
 /// An address that tells which methods it takes, when it is asked by another one.

@@ -59,35 +59,41 @@ async fn enter(request: &mut ServiceRequest) -> Result<(), HttpResponse> {
     };
     let refused = |refusal: Refusal| refusal.error_response();
     site::check(request, entry::is_open(&app.config.operator)).map_err(|why| refused(Refusal::forbidden(why)))?;
-    let changes = entry::changes(request.method());
-    let body = match changes {
-        true => request
-            .extract::<String>()
-            .await
-            .map_err(|_| refused(Refusal::form()))?,
-        false => String::new(),
-    };
     let visitor = Visitor::of(&app, request, Utc::now().timestamp());
     let is_for_all = request.path() == entrance::ADDRESS || assets::is_one(request.path());
-    match visitor {
-        Some(visitor) => {
-            if changes && !is_for_all {
-                let may = visitor.role.may(request.method()) || request.path() == entrance::WAY_OUT;
-                if !may {
-                    return Err(refused(Refusal::reader()));
-                }
-                let key = field::<FormKey>(&body).map(|form| form.form_key).unwrap_or_default();
-                if !same_secret(&key, &visitor.form_key) {
-                    return Err(refused(Refusal::form()));
-                }
+    let changes = entry::changes(request.method());
+    match &visitor {
+        None if !is_for_all => return Err(entrance::way_in(request)),
+        Some(visitor) if changes && !is_for_all => {
+            let may = visitor.role.may(request.method()) || request.path() == entrance::WAY_OUT;
+            if !may {
+                return Err(refused(Refusal::reader()));
             }
-            request.extensions_mut().insert(visitor);
         }
-        None if is_for_all => {}
-        None => return Err(entrance::way_in(request)),
+        Some(_) | None => {}
+    }
+    // Not before it is known who sends it: whoever may not come holds nothing here.
+    let body = match changes && !assets::is_one(request.path()) {
+        true => sent(request).await.ok_or_else(|| refused(Refusal::form()))?,
+        false => String::new(),
+    };
+    if let Some(visitor) = visitor {
+        if changes && !is_for_all {
+            let key = field::<FormKey>(&body).map(|form| form.form_key).unwrap_or_default();
+            if !same_secret(&key, &visitor.form_key) {
+                return Err(refused(Refusal::form()));
+            }
+        }
+        request.extensions_mut().insert(visitor);
     }
     request.extensions_mut().insert(Sent(body));
     Ok(())
+}
+
+/// The body, if it comes whole, in time, and is none too large.
+async fn sent(request: &mut ServiceRequest) -> Option<String> {
+    entry::body::in_time(request);
+    request.extract::<String>().await.ok()
 }
 
 /// The body of a form that was let in.

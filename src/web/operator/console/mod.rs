@@ -30,7 +30,7 @@ use std::time::Instant;
 use actix_web::{middleware::from_fn, web};
 
 use self::refusal::Refusal;
-use super::entry::tries::Tries;
+use super::entry::{self, tries::Tries};
 
 /// Everything that is neither API nor metrics nor probe.
 pub(super) fn routes(service: &mut web::ServiceConfig) {
@@ -53,5 +53,6 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
     // One thread serves the operator's listener, so these counts are the only ones.
     service
         .app_data(web::Data::new(Tries::new(Instant::now())))
+        .app_data(web::PayloadConfig::new(entry::body::FORM))
         .service(pages);
 }

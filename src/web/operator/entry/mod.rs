@@ -4,6 +4,7 @@
 //! ([`session`]). Without a configured token the listener is on this machine only, and open to everybody there; web
 //! pages from elsewhere are kept out in any case ([`site`]).
 
+pub(super) mod body;
 pub(super) mod session;
 pub(super) mod site;
 pub(super) mod tries;
@@ -84,8 +85,20 @@ pub(super) fn known<'o>(operator: &'o Operator, given: &str) -> Option<(Role, &'
     })
 }
 
+/// Lets metrics and probes be asked by everybody but pages of other sites.
+pub(super) async fn probe(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+    match site::check_probe(&request) {
+        Ok(()) => next.call(request).await,
+        Err(why) => {
+            let refused = Problem::forbidden(why).respond_to(request.request());
+            Ok(request.into_response(refused))
+        }
+    }
+}
+
 /// Lets nobody into the API but who has a token for it.
-pub(super) async fn api(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+pub(super) async fn api(mut request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
+    body::in_time(&mut request);
     let mut response = match admit(&request) {
         Ok(()) => next.call(request).await?,
         Err(problem) => {

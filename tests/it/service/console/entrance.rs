@@ -1,7 +1,13 @@
 //! Who gets in, as what, and for how long.
 
+use std::time::{Duration, Instant};
+
 use chrono::Utc;
 use sqlx::PgPool;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use super::*;
 
@@ -168,6 +174,50 @@ async fn a_reader_looks_at_everything_and_changes_nothing(pool: PgPool) {
     let left = send(&stage, "/logout", &[("form_key", &key)], &cookie).await;
     assert_eq!((left.status, left.header("location")), (303, "/login"));
     assert_eq!(left.cookies(), ["__Host-bellhop_session=", "bellhop_session="]);
+    stage.end().await;
+}
+
+/// Announces a body, sends this much of it, and waits; the status of the answer and how long it took.
+async fn stalled(stage: &Stage, head: &str, begun: &str) -> (u16, Duration) {
+    let address = stage.service.listeners.operator;
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    let request = format!("POST {head}\r\nHost: {address}\r\nContent-Length: 100\r\n\r\n{begun}");
+    let began = Instant::now();
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let mut line = [0; 12];
+    let answer = tokio::time::timeout(Duration::from_secs(15), stream.read_exact(&mut line)).await;
+    answer.expect("an answer in time").expect("an answer");
+    let status = std::str::from_utf8(&line[9..])
+        .ok()
+        .and_then(|status| status.parse().ok());
+    (status.expect("a status"), began.elapsed())
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_body_that_does_not_come_holds_nothing(pool: PgPool) {
+    let stage = Stage::set_edited(pool, "", |_| {}, &[WITH_READ_TOKEN]).await;
+    let ends = Utc::now().timestamp() + 60;
+    let reader = format!("/x HTTP/1.1\r\nCookie: {}", signed(READ_TOKEN, "reader", ends));
+    let operator = format!("/x HTTP/1.1\r\nCookie: {}", signed(OPERATOR_TOKEN, "operator", ends));
+    let api = "/api/v1/plans HTTP/1.1\r\nContent-Type: application/json";
+    let with_token = format!("{api}\r\nAuthorization: Bearer {OPERATOR_TOKEN}");
+    // Whoever may not come is not waited for.
+    for (head, refusal) in [("/x HTTP/1.1", 303), (&reader, 403), (api, 401)] {
+        let (status, time) = stalled(&stage, head, "").await;
+        assert_eq!(status, refusal, "{head}");
+        assert!(time < Duration::from_secs(5), "{head}: {time:?}");
+    }
+    // Whoever may is waited for, but not for ever; and half a form is none.
+    let token = format!("token={OPERATOR_TOKEN}");
+    let all = tokio::join!(
+        stalled(&stage, "/login HTTP/1.1", &token),
+        stalled(&stage, &operator, "form_key="),
+        stalled(&stage, &with_token, "{"),
+    );
+    assert_eq!((all.0.0, all.1.0, all.2.0), (403, 403, 400));
+    let large = "a".repeat(64 * 1024);
+    let refused = send(&stage, "/login", &[("token", OPERATOR_TOKEN), ("more", &large)], &[]).await;
+    assert_eq!(refused.status, 403);
     stage.end().await;
 }
 

@@ -109,6 +109,11 @@ async fn without_a_token_the_console_is_open_to_this_machine_and_to_no_other_sit
         }
         assert_eq!(send(&stage, &api, &[], &headers).await.status, 403, "{host}");
     }
+    // Nor is whoever comes through a proxy on this machine.
+    for path in ["/", "/api/v1/locations"] {
+        let refused = open(&stage, path, &[("x-forwarded-for", "203.0.113.9")]).await;
+        assert_eq!(refused.status, 403, "{path}");
+    }
     for header in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
         let key = page.form_key();
         assert_eq!(
@@ -126,5 +131,33 @@ async fn without_a_token_the_console_is_open_to_this_machine_and_to_no_other_sit
     let done = send(&stage, &compare, &[("form_key", &page.form_key())], &[("host", &local)]).await;
     assert_eq!(done.status, 303, "{}", done.body);
     assert_eq!(send(&stage, &api, &[], &[]).await.status, 202);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_page_of_another_site_reads_neither_metrics_nor_probes_nor_pages(pool: PgPool) {
+    let stage = Stage::set(pool, "").await;
+    let port = stage.service.listeners.operator.port();
+    for path in ["/metrics", "/readyz", "/livez"] {
+        for host in [format!("localhost:{port}"), format!("127.0.0.1:{port}")] {
+            assert_eq!(open(&stage, path, &[("host", &host)]).await.status, 200, "{host}{path}");
+        }
+        let rebound = [("host", "evil.example"), ("sec-fetch-site", "same-origin")];
+        let refused = open(&stage, path, &rebound).await;
+        assert_eq!(
+            (refused.status, refused.header("content-type")),
+            (403, "application/problem+json"),
+            "{path}"
+        );
+    }
+    let cookie = logged_in(&stage, OPERATOR_TOKEN).await;
+    for (mode, status) in [("no-cors", 403), ("cors", 403), ("navigate", 200)] {
+        let headers = [
+            ("cookie", cookie.as_str()),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", mode),
+        ];
+        assert_eq!(open(&stage, "/", &headers).await.status, status, "{mode}");
+    }
     stage.end().await;
 }
