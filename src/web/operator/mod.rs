@@ -9,7 +9,7 @@ mod problem;
 mod wishes;
 
 use actix_web::{
-    Error, HttpResponse, Resource, Route,
+    Error, HttpResponse, Resource, Route, Scope,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     guard,
     middleware::from_fn,
@@ -25,16 +25,22 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .service(probe("/livez").route(seen().to(async || HttpResponse::Ok().body("ok\n"))))
         .service(probe("/readyz").route(seen().to(probes::ready)))
         .service(probe("/metrics").route(seen().to(gauges::metrics)))
-        .service(
-            web::scope(api::BASE)
-                .wrap(from_fn(problem::located))
-                .wrap(from_fn(entry::api))
-                .configure(api::routes)
-                .default_service(web::to(async || {
-                    Problem::not_found("There is nothing at this address.")
-                })),
-        )
+        .service(for_programs(api::BASE).configure(api::routes))
+        .service(for_programs("/api"))
         .configure(console::routes);
+}
+
+/// Below this path programs ask, and are answered in JSON, also where there is nothing.
+fn for_programs(
+    path: &str,
+) -> Scope<impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>>
+{
+    web::scope(path)
+        .default_service(web::to(async || {
+            Problem::not_found("There is nothing at this address.")
+        }))
+        .wrap(from_fn(problem::located))
+        .wrap(from_fn(entry::api))
 }
 
 /// What takes `GET` and `HEAD`.

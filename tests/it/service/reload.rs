@@ -106,7 +106,7 @@ async fn a_set_with_a_mistake_is_refused_whole_with_all_of_them(pool: PgPool) {
     .concat();
     stage.write_rules(&wrong);
     let (status, said) = stage.order("rules/reload").await;
-    assert_eq!((status, &said["title"]), (422, &json!("Rules refused")));
+    assert_eq!((status, &said["title"]), (422, &json!("Unprocessable Entity")));
     let mistakes: Vec<&str> = said["mistakes"]
         .as_array()
         .expect("a list")

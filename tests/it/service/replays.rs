@@ -166,7 +166,7 @@ async fn a_forced_replay_of_one_rule_tells_everything_again_in_order_under_keys_
     let wrong = stage
         .order_with("events/replay", &json!({"since": since, "rule": "recrod"}))
         .await;
-    assert_eq!(wrong.0, 400, "{}", wrong.1);
+    assert_eq!(wrong.0, 404, "{}", wrong.1);
     stage.end().await;
 }
 
