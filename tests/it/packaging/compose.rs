@@ -176,7 +176,7 @@ fn times_ports_and_secrets_agree_with_the_configuration_which_has_no_mistakes() 
         assert!(check.contains(&"--ready"), "who waits for it waits for all of it");
         let folder = super::image::variable("BELLHOP_CONFIG").replace("/bellhop.toml", "");
         let mounts = strings(service, "/volumes");
-        assert!(mounts.contains(&format!("./{CONFIGURATION}:{folder}:ro").as_str()));
+        assert!(mounts.contains(&format!("${{BELLHOP_FOLDER:-./{CONFIGURATION}}}:{folder}:ro").as_str()));
         let spool = super::image::variable("BELLHOP_SPOOL__DIR");
         let own = mounts
             .iter()
