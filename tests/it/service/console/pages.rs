@@ -235,7 +235,7 @@ async fn what_a_button_asks_for_is_done_and_shown(pool: PgPool) {
     for (waits, works) in [
         (
             "update activations set state = 'external'",
-            "update activations set state = 'done'",
+            "update activations set state = 'active'",
         ),
         (
             "update installations set status = 'pending'",
