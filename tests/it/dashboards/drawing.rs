@@ -215,10 +215,12 @@ fn defaults(panel: &Panel) -> Value {
 }
 
 fn custom(panel: &Panel) -> Value {
+    let stacked = panel.stack || panel.bars;
     json!({
         "drawStyle": if panel.bars { "bars" } else { "line" },
-        "lineWidth": 1,
-        "fillOpacity": if panel.bars { 60 } else if panel.stack { 25 } else { 8 },
+        // In a stack a series of zero would cover the top of the others with its line.
+        "lineWidth": if panel.stack { 0 } else { 1 },
+        "fillOpacity": if stacked { 60 } else { 8 },
         "showPoints": "auto",
         "pointSize": 4,
         "spanNulls": false,
@@ -227,7 +229,7 @@ fn custom(panel: &Panel) -> Value {
         // Where nothing happens the line lies at the foot of a small scale.
         "axisSoftMax": 1,
         "scaleDistribution": {"type": "linear"},
-        "stacking": {"mode": if panel.stack || panel.bars { "normal" } else { "none" }, "group": "A"},
+        "stacking": {"mode": if stacked { "normal" } else { "none" }, "group": "A"},
         "thresholdsStyle": {"mode": if panel.line.is_some() { "line" } else { "off" }},
     })
 }

@@ -135,11 +135,17 @@ fn clocks(app: &App, profile: &Profile) -> Vec<Value> {
     );
     let began = profile.pending_since.filter(|_| is_under_way);
     let after = |limit| Some(began? + TimeDelta::from_std(limit).ok()?);
+    let now = Utc::now();
+    // What is over is told as such, and needs nobody.
+    let end = |[ahead, over]: [&'static str; 2], at: Option<DateTime<Utc>>| {
+        let is_ahead = at.is_some_and(|at| at > now);
+        (if is_ahead { ahead } else { over }, at, is_ahead)
+    };
     let dates: [(&str, Option<DateTime<Utc>>, bool); 8] = [
         ("Activation: safe deadline", after(limits.safe), true),
         ("Activation: last moment", after(limits.limit), true),
-        ("Trial ends", installation.trial_ends_at, true),
-        ("Paid until", installation.paid_until, true),
+        end(["Trial ends", "Trial ended"], installation.trial_ends_at),
+        end(["Paid until", "Was paid until"], installation.paid_until),
         ("In this status since", installation.status_since, false),
         ("Connected", installation.connected_at, false),
         ("Activated", installation.activated_at, false),

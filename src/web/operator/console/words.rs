@@ -9,9 +9,6 @@ use super::shown;
 /// Adds our filters.
 pub(super) fn teach(templates: &mut Environment<'_>) {
     templates.add_filter("utc", |at: &str| {
-        show(at, |at| at.format("%Y-%m-%d %H:%M UTC").to_string())
-    });
-    templates.add_filter("exactly", |at: &str| {
         show(at, |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string())
     });
     templates.add_filter("ago", |at: &str| show(at, |at| distance(at, Utc::now())));
@@ -32,7 +29,7 @@ fn show(at: &str, words: impl Fn(DateTime<Utc>) -> String) -> String {
 /// What the clocks of a zone show; UTC where nobody knows the zone.
 fn there(at: DateTime<Utc>, zone: &str) -> String {
     let zone: Tz = zone.parse().unwrap_or(Tz::UTC);
-    at.with_timezone(&zone).format("%a %-d %b %Y %H:%M %Z").to_string()
+    at.with_timezone(&zone).format("%a %-d %b %Y %H:%M:%S %Z").to_string()
 }
 
 /// How far away a moment is, in the largest unit that says enough.
@@ -100,8 +97,8 @@ mod tests {
     #[test]
     fn a_time_is_also_told_as_the_clocks_of_a_place_show_it() {
         let at = "2026-03-05T22:30:00Z".parse().expect("a time");
-        assert_eq!(there(at, "Europe/Berlin"), "Thu 5 Mar 2026 23:30 CET");
-        assert_eq!(there(at, "nowhere"), "Thu 5 Mar 2026 22:30 UTC");
+        assert_eq!(there(at, "Europe/Berlin"), "Thu 5 Mar 2026 23:30:00 CET");
+        assert_eq!(there(at, "nowhere"), "Thu 5 Mar 2026 22:30:00 UTC");
         assert_eq!(show("no time", |_| String::new()), "no time");
     }
 

@@ -176,22 +176,36 @@ async fn the_clocks_are_those_of_the_place_and_utc(pool: PgPool) {
         .expect("a connection");
     let page = page(&stage, &place(1)).await;
     for words in [
-        "Wed 2 Jul 2031 05:30 JST",
-        "2031-07-01 20:30 UTC",
+        "Wed 2 Jul 2031 05:30:00 JST",
+        "2031-07-01 20:30:00 UTC",
         "<strong>in 9 min</strong>",
         "Activation: last moment",
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
+    assert!(
+        page.contains("<dt>Trial ends</dt>") && !page.contains("Paid until"),
+        "{page}"
+    );
     let start = self::page(&stage, "/").await;
     assert!(
-        start.contains("Something hurts now.") && start.contains("BellhopActivationDeadline"),
+        start.contains("Act now.") && start.contains("BellhopActivationDeadline"),
         "{start}"
     );
     assert!(
         start.contains("href=\"&#x2f;locations?application=18289&amp;status=pending\""),
         "{start}"
     );
+    sqlx::query(
+        "update installations set trial_ends_at = now() - interval '4 days', paid_until = now() - interval '1 day'",
+    )
+    .execute(&stage.pool)
+    .await
+    .expect("the past");
+    let later = self::page(&stage, &place(1)).await;
+    for over in ["Trial ended", "Was paid until"] {
+        assert!(later.contains(&format!("<div><dt>{over}</dt>")), "{over}: {later}");
+    }
     stage.end().await;
 }
 
@@ -215,6 +229,22 @@ async fn what_a_button_asks_for_is_done_and_shown(pool: PgPool) {
         assert!(story.contains(&format!("<p class=\"soft\">job {job}")), "{story}");
         assert!(story.contains(&format!("<h3>{action} ")), "{story}");
         stage.settled().await;
+    }
+    let offers = async || page(&stage, &place(1)).await.contains(">Activate</button>");
+    assert!(!offers().await, "it works already");
+    for (waits, works) in [
+        (
+            "update activations set state = 'external'",
+            "update activations set state = 'active'",
+        ),
+        (
+            "update installations set status = 'pending'",
+            "update installations set status = 'active'",
+        ),
+    ] {
+        sqlx::query(waits).execute(&stage.pool).await.expect("a wait");
+        assert!(offers().await, "{waits}");
+        sqlx::query(works).execute(&stage.pool).await.expect("an end");
     }
     let question = page(&stage, &format!("{}/uninstall", place(1))).await;
     assert!(question.contains("Only the owner can connect it again."), "{question}");
@@ -299,12 +329,7 @@ async fn the_start_page_says_that_all_is_well_or_what_is_not(pool: PgPool) {
     stage.write_rules("[[rule]]\nname = 1");
     stage.order("rules/reload").await;
     let page = page(&stage, "/").await;
-    for words in [
-        "Something hurts now.",
-        "Money is in doubt",
-        "set_discount 2",
-        "Rules were refused",
-    ] {
+    for words in ["Act now.", "Money is in doubt", "set_discount 2", "Rules were refused"] {
         assert!(page.contains(words), "{words}: {page}");
     }
     let (urgent, rest) = (page.find("Money is in doubt"), page.find("Jobs were given up"));
