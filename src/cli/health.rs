@@ -40,7 +40,8 @@ impl Health {
         let answer = answer
             .unwrap_or_else(|_| Err(anyhow!("no answer within {PATIENCE:?}")))
             .with_context(|| format!("http://{address}{path}"))?;
-        let (status, body) = parts(&answer).with_context(|| format!("http://{address}{path}: {answer}"))?;
+        let (status, body) =
+            parts(&answer).with_context(|| format!("http://{address}{path}: {}", harmless(answer.trim(), false)))?;
         if status != 200 {
             bail!("http://{address}{path}: {status}: {}", harmless(body.trim(), false));
         }

@@ -268,6 +268,8 @@ fn one_account(account: &Account, lease: Duration, wrong: &mut impl FnMut(&str, 
     for (key, token) in [
         ("partner_token", &account.partner_token),
         ("partner_token_previous", &account.partner_token_previous),
+        ("signature_key", &account.signature_key),
+        ("signature_key_previous", &account.signature_key_previous),
     ] {
         if token.as_ref().is_some_and(|token| token.expose().len() < 8) {
             let what = "is shorter than 8 characters: it cannot be real. Remedy: the one of the cabinet";

@@ -5,7 +5,9 @@ set -euo pipefail
 url=$(cat "${DATABASE_SECRET:-/run/secrets/database}")
 password=${url#*://bellhop:}
 password=${password%@*}
-psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set password="$password" --username="${POSTGRES_USER:-postgres}" <<'SQL'
+# Not as an argument: those are for everybody to see.
+password=$password psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username="${POSTGRES_USER:-postgres}" <<'SQL'
+\getenv password password
 create role bellhop login nosuperuser nocreatedb nocreaterole noreplication connection limit 60 password :'password';
 create database bellhop owner bellhop;
 revoke all on database bellhop from public;

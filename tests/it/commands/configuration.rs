@@ -113,6 +113,8 @@ partner_token_file = "partner"
 [[account]]
 name = "main"
 partner_token = "hidden"
+signature_key = "hidden"
+signature_key_previous = "hidde"
 requests_per_minute = 0
 [[application]]
 id = 18289
@@ -146,10 +148,12 @@ continue_url = "app.example.com"
             "bellhop.toml:21:1: account `main`: request_timeout is not shorter than jobs.lease, so a request could be under way when another worker begins the same job",
             "bellhop.toml:25:1: account `main`: there is another account of this name",
             "bellhop.toml:26:1: account `main`: partner_token is shorter than 8 characters: it cannot be real",
-            "bellhop.toml:27:1: account `main`: requests_per_minute must be at least 1",
+            "bellhop.toml:27:1: account `main`: signature_key is shorter than 8 characters: it cannot be real",
+            "bellhop.toml:28:1: account `main`: signature_key_previous is shorter than 8 characters: it cannot be real",
+            "bellhop.toml:29:1: account `main`: requests_per_minute must be at least 1",
             "bellhop.toml:24:1: account `main`: request_timeout is not shorter than jobs.lease, so a request could be under way when another worker begins the same job",
-            "bellhop.toml:30:1: application 18289: there is no account `mian`",
-            "bellhop.toml:32:1: application 18289: continue_url = \"app.example.com\" is no web address",
+            "bellhop.toml:32:1: application 18289: there is no account `mian`",
+            "bellhop.toml:34:1: application 18289: continue_url = \"app.example.com\" is no web address",
         ]
     );
     assert!(!ran.err.contains("hidden"), "a secret was shown: {}", ran.err);

@@ -227,6 +227,16 @@ async fn who_has_the_role_of_readers_can_look_and_change_nothing(pool: PgPool) {
         let ran = reader.run(args).await;
         assert_eq!(ran.code, 0, "{args:?}: {}", ran.err);
     }
+    let pool = PgPool::connect_with(options.clone()).await.expect("connected");
+    let limits: (String, String, i32) = sqlx::query_as(
+        "select current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'),
+                rolconnlimit from pg_roles where rolname = current_user",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("limits");
+    pool.close().await;
+    assert_eq!(limits, ("30s".to_owned(), "1min".to_owned(), 5));
     for change in [
         "delete from events",
         "set default_transaction_read_only = off; delete from jobs",
@@ -239,5 +249,6 @@ async fn who_has_the_role_of_readers_can_look_and_change_nothing(pool: PgPool) {
             .into_database_error()
             .and_then(|error| error.code().map(String::from));
         assert!(matches!(code.as_deref(), Some("25006" | "42501")), "{change}: {code:?}");
+        pool.close().await;
     }
 }

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::desk::{Desk, Ran};
 use crate::{
@@ -67,12 +70,21 @@ async fn nobody_a_stranger_and_somebody_who_is_silent_are_not_well() {
 
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"220 mail.example.com\r\n").await;
+            // What is left unread would reset the connection.
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream
+                .write_all(b"220 mail.example.com \x1b[2J\x1b]0;owned\x07\r\n")
+                .await;
         }
     });
     let said = desk(&silent.to_string()).run(&["health"]).await;
     assert_eq!(said.code, 1);
-    assert!(said.err.contains("/livez: "), "{}", said.err);
+    assert!(said.err.contains("/livez: 220 mail.example.com "), "{}", said.err);
+    assert!(
+        !said.err.contains('\u{1b}') && !said.err.contains('\u{7}'),
+        "{:?}",
+        said.err
+    );
 }
 
 #[tokio::test]

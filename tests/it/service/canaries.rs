@@ -1,13 +1,17 @@
 //! Every secret there is, and what people are called, are planted; then they are looked for in everything that is
-//! written or shown: log, database, spool, metrics, API, terminal.
+//! written or shown: log, database, spool, metrics, API, console, terminal.
 
-use std::fs;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bellhop::{
     domain::signature::{hmac_sha256, hook_key},
     sandbox::{Application, Brand, Connect, Location, Options, Sandbox},
 };
+use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::process::Command;
@@ -215,6 +219,34 @@ impl Scene {
         all
     }
 
+    /// All that the console shows: every page that a link leads to, from the first one on.
+    async fn console(&self) -> BTreeMap<String, String> {
+        let address = format!("http://127.0.0.1:{}", self.program.operator);
+        let plain = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build();
+        let plain = plain.expect("a client");
+        let login = plain
+            .post(format!("{address}/login"))
+            .body(format!("token={OPERATOR_TOKEN}"));
+        let came = login.send().await.expect("an answer");
+        let cookie = came.headers().get("set-cookie").expect("a session").clone();
+        let (mut pages, mut to_see) = (BTreeMap::new(), vec!["/".to_owned()]);
+        while let Some(path) = to_see.pop().filter(|_| pages.len() < 500) {
+            let asked = plain.get(format!("{address}{path}")).header("cookie", &cookie);
+            let answer = asked.send().await.expect("an answer");
+            assert_eq!(answer.status(), 200, "{path}");
+            let page = answer.text().await.expect("a text");
+            let links = page.split(" href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+            let links: Vec<String> = links
+                .map(|link| link.replace("&#x2f;", "/").replace("&amp;", "&"))
+                .collect();
+            pages.insert(path, page);
+            let new = |link: &String| link.starts_with('/') && !pages.contains_key(link) && !to_see.contains(link);
+            let new: BTreeSet<String> = links.into_iter().filter(new).collect();
+            to_see.extend(new);
+        }
+        pages
+    }
+
     /// All that the terminal shows.
     async fn terminal(&self) -> String {
         let commands: [&[&str]; 9] = [
@@ -315,10 +347,23 @@ async fn no_planted_secret_and_no_person_is_found_where_they_do_not_belong(pool:
     scene.quiet().await;
 
     let (api, terminal, metrics) = (scene.api().await, scene.terminal().await, scene.shown("metrics").await);
+    let pages = scene.console().await;
+    for seen in [
+        "/locations/18289/1",
+        "/events/1",
+        "/jobs/1",
+        "/firings/1",
+        "/rules",
+        "/reconciliation",
+        "/ledger",
+    ] {
+        assert!(pages.contains_key(seen), "{seen}: {:?}", pages.keys());
+    }
+    let console: String = pages.into_values().collect();
     signal(process.id().expect("it runs"), "TERM");
     ended(&mut process).await;
     let log = scene.program.log();
-    for text in [&api, &terminal] {
+    for text in [&api, &terminal, &console] {
         assert!(text.contains(PEOPLE[3]), "the places are shown");
     }
     for rule in ["tell", "chat", "slack", "mail"] {
@@ -331,6 +376,7 @@ async fn no_planted_secret_and_no_person_is_found_where_they_do_not_belong(pool:
     for (what, text) in [
         ("spool", &spool),
         ("API", &api),
+        ("console", &console),
         ("terminal", &terminal),
         ("metrics", &metrics),
         ("log", &log),

@@ -1,15 +1,13 @@
 //! Logging in and out.
 
-use std::{net::IpAddr, time::Instant};
-
 use actix_web::{HttpRequest, HttpResponse, dev::ServiceRequest, http::StatusCode, web};
 use chrono::Utc;
 use minijinja::context;
 use serde::Deserialize;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{
-    super::entry::{self, session, site, tries::Tries},
+    super::entry::{self, session, site, wrong},
     frame,
     guard::Form,
 };
@@ -74,28 +72,15 @@ struct Login {
     to: String,
 }
 
-async fn log_in(app: web::Data<App>, tries: web::Data<Tries>, request: HttpRequest, form: Form<Login>) -> HttpResponse {
+async fn log_in(app: web::Data<App>, request: HttpRequest, form: Form<Login>) -> HttpResponse {
     let Form(Login { token, to }) = form;
-    let (to, from) = (ours(&to), request.peer_addr().map(|address| address.ip()));
-    let from = from.unwrap_or(IpAddr::from([0, 0, 0, 0]));
-    if !tries.admit(from, Instant::now()) {
-        warn!(%from, "Somebody tries to log in to the console again and again");
-        let mut response = page(
-            StatusCode::TOO_MANY_REQUESTS,
-            to,
-            Some("Too many tries. Wait a minute, then try once more."),
-        );
-        response.headers_mut().insert(
-            actix_web::http::header::RETRY_AFTER,
-            actix_web::http::header::HeaderValue::from_static("60"),
-        );
-        return response;
-    }
+    let (to, from) = (ours(&to), request.peer_addr());
     let Some((role, token)) = entry::known(&app.config.operator, token.trim()) else {
-        warn!(%from, "A wrong token was given to the console");
+        wrong::tell("console", from);
         return page(StatusCode::UNAUTHORIZED, to, Some("This token is not right."));
     };
-    info!(%from, role = role.as_str(), "Somebody logged in to the console");
+    let from = from.map(|from| from.ip());
+    info!(?from, role = role.as_str(), "Somebody logged in to the console");
     let session = session::issue((role, token), Utc::now().timestamp());
     let mut response = frame::see(to);
     frame::add_cookie(

@@ -9,11 +9,22 @@ use actix_web::{
         header::{self, HeaderValue},
     },
 };
-use minijinja::{Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
+use minijinja::{
+    Environment, Output, State, UndefinedBehavior, Value, context, escape_formatter, syntax::SyntaxConfig,
+};
 use tracing::error;
 
-use super::{super::entry::Visitor, assets, refusal::Refusal, words};
+use super::{super::entry::Visitor, assets, refusal::Refusal, shown, words};
 use crate::app::App;
+
+/// Writes a value into a page: what cannot be seen is written out, then everything is escaped. So no template can forget
+/// that a name or a text comes from outside.
+fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
+    match value.as_str() {
+        Some(text) if !value.is_safe() => escape_formatter(out, state, &shown::visible(text).into()),
+        Some(_) | None => escape_formatter(out, state, value),
+    }
+}
 
 /// The families of pages, in the order of the navigation: address and name.
 const PAGES: [(&str, &str); 7] = [
@@ -64,6 +75,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     ] {
         environment.add_template(name, text).expect("a template of ours");
     }
+    environment.set_formatter(write);
     words::teach(&mut environment);
     environment.add_global("style", assets::STYLE.address.clone());
     environment.add_global("icon", assets::ICON.address.clone());
@@ -150,4 +162,22 @@ pub(super) fn applications(app: &App) -> Vec<Value> {
 pub(super) fn number(name: &str, field: Option<&str>) -> Result<Option<i64>, Refusal> {
     let wrong = |_| Refusal::invalid(format!("{name}: that is no number."));
     field.map(|field| field.parse().map_err(wrong)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::MessageBody as _;
+
+    use super::*;
+
+    #[test]
+    fn no_page_shows_a_foreign_text_as_something_else() {
+        let foreign = "<b>\u{202e}gnp\u{200b}.exe";
+        let view = context! { headline => foreign, text => foreign };
+        let page = draw(StatusCode::OK, "refusal.html", foreign, view).into_body();
+        let page = page.try_into_bytes().expect("a whole page");
+        let page = std::str::from_utf8(&page).expect("text");
+        assert_eq!(page.matches("&lt;b&gt;\\u{202e}gnp\\u{200b}.exe").count(), 3, "{page}");
+        assert!(!page.contains(['\u{202e}', '\u{200b}']), "{page}");
+    }
 }

@@ -25,12 +25,10 @@ mod shown;
 mod start;
 mod words;
 
-use std::time::Instant;
-
 use actix_web::{middleware::from_fn, web};
 
 use self::refusal::Refusal;
-use super::entry::{self, tries::Tries};
+use super::entry;
 
 /// Everything that is neither API nor metrics nor probe.
 pub(super) fn routes(service: &mut web::ServiceConfig) {
@@ -50,9 +48,7 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
         .configure(reconciling::routes)
         .configure(ledger::routes)
         .default_service(web::to(async || Refusal::nothing_here()));
-    // One thread serves the operator's listener, so these counts are the only ones.
     service
-        .app_data(web::Data::new(Tries::new(Instant::now())))
         .app_data(web::PayloadConfig::new(entry::body::FORM))
         .service(pages);
 }

@@ -4,8 +4,6 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use minijinja::{Environment, Value};
 
-use super::shown;
-
 /// Adds our filters.
 pub(super) fn teach(templates: &mut Environment<'_>) {
     templates.add_filter("utc", |at: &str| {
@@ -15,9 +13,8 @@ pub(super) fn teach(templates: &mut Environment<'_>) {
     templates.add_filter("there", |at: &str, zone: &str| show(at, |at| there(at, zone)));
     templates.add_filter("tone", tone);
     templates.add_filter("grouped", grouped);
-    templates.add_filter("visible", shown::visible);
     templates.add_filter("pretty", |value: Value| {
-        serde_json::to_string_pretty(&value).map_or_else(|error| error.to_string(), |text| shown::visible(&text))
+        serde_json::to_string_pretty(&value).unwrap_or_else(|error| error.to_string())
     });
 }
 

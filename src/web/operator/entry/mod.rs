@@ -7,7 +7,7 @@
 pub(super) mod body;
 pub(super) mod session;
 pub(super) mod site;
-pub(super) mod tries;
+pub(super) mod wrong;
 
 use actix_web::{
     Error, Responder,
@@ -128,10 +128,14 @@ fn admit(request: &ServiceRequest) -> Result<(), Problem> {
     site::check(request, is_open(operator)).map_err(Problem::forbidden)?;
     let role = match is_open(operator) {
         true => Role::Operator,
-        false => bearer(request.headers())
-            .and_then(|given| known(operator, given))
-            .map(|(role, _)| role)
-            .ok_or_else(Problem::unauthorized)?,
+        false => {
+            let given = bearer(request.headers()).ok_or_else(Problem::unauthorized)?;
+            let known = known(operator, given).ok_or_else(|| {
+                wrong::tell("API", request.peer_addr());
+                Problem::unauthorized()
+            })?;
+            known.0
+        }
     };
     if !role.may(request.method()) {
         return Err(Problem::forbidden(

@@ -84,9 +84,9 @@ async fn while_the_partner_token_changes_over_both_are_genuine_and_then_the_form
 #[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
 async fn a_signature_key_of_its_own_changes_over_too_and_the_token_signs_nothing(pool: PgPool) {
     let now = format!("partner_token = \"{TOKEN}\"");
-    let keys = format!("{now}\nsignature_key = \"key-now\"\nsignature_key_previous = \"key-before\"");
+    let keys = format!("{now}\nsignature_key = \"the-key-now\"\nsignature_key_previous = \"key-before\"");
     let stage = Stage::set_edited(pool, "", |_| {}, &[(&now, &keys)]).await;
-    for (location, key) in [(1, "key-now"), (2, "key-before"), (3, TOKEN)] {
+    for (location, key) in [(1, "the-key-now"), (2, "key-before"), (3, TOKEN)] {
         stage.opened(location, key).await;
         stage
             .give(&stage.callback_url(), with(TOKEN, payment(location, key)))
