@@ -82,12 +82,7 @@ async fn what_does_not_parse_is_told_with_file_line_and_column() {
     );
 }
 
-#[tokio::test]
-async fn everything_that_contradicts_itself_is_told_at_once_with_its_place() {
-    let desk = Desk::new();
-    desk.write(
-        "bellhop.toml",
-        r#"[server]
+const CONTRADICTIONS: &str = r#"[server]
 public_url = "http://hooks.example.com/"
 ack_deadline = "10s"
 [operator]
@@ -121,8 +116,12 @@ id = 18289
 account = "mian"
 name = "Example"
 continue_url = "app.example.com"
-"#,
-    );
+"#;
+
+#[tokio::test]
+async fn everything_that_contradicts_itself_is_told_at_once_with_its_place() {
+    let desk = Desk::new();
+    desk.write("bellhop.toml", CONTRADICTIONS);
     let ran = desk.run_with(&["serve"], &[("BELLHOP_ACTIVATION__LIMIT", "12h")]).await;
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
     let lines: Vec<&str> = ran

@@ -48,7 +48,7 @@ async fn ask(stage: &Stage, operation: &Operation, path: &str, body: Option<Stri
     }
     let answer = Answer::read(request.send().await.expect("an answer")).await;
     assert!(answer.status < 500, "{} {path}: {}", operation.method, answer.text);
-    let described = operation.path.replace('{', "").replace('}', "");
+    let described = operation.path.replace(['{', '}'], "");
     contract::fits(operation.method, &described, &answer);
     answer
 }

@@ -1,5 +1,5 @@
-//! Text from outside, made safe to look at. What cannot be seen, or turns around what stands beside it, is written out;
-//! that nothing of it is taken for HTML is the matter of the templates.
+//! Text from outside, made fit to look at. That what cannot be seen is written out, in every value of a page, and that
+//! nothing is taken for HTML, is the matter of `frame`.
 
 use serde::{Serialize, de::IgnoredAny};
 
@@ -23,17 +23,15 @@ impl Shown {
     pub(super) fn body(body: &str) -> Self {
         let is_json = serde_json::from_str::<IgnoredAny>(body).is_ok();
         if body.len() > MOST {
-            let text = visible(&body[..body.floor_char_boundary(MOST)]);
-            let cut_from = Some(body.len());
             return Self {
-                text,
+                text: body[..body.floor_char_boundary(MOST)].to_owned(),
                 is_json,
-                cut_from,
+                cut_from: Some(body.len()),
             };
         }
         let lines = is_json.then(|| lines(body)).flatten();
         Self {
-            text: visible(lines.as_deref().unwrap_or(body)),
+            text: lines.unwrap_or_else(|| body.to_owned()),
             is_json,
             cut_from: None,
         }
