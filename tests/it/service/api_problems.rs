@@ -200,6 +200,7 @@ async fn every_refusal_is_a_problem_that_says_what_is_wrong(pool: PgPool) {
     };
     let json = "Send the body as JSON: Content-Type: application/json";
     let wrong = [
+        (plain("GET", "/api/v2"), 404, "There is nothing at this address."),
         (plain("GET", "/api/v1/"), 404, "There is nothing at this address."),
         (
             plain("DELETE", "/api/v1/nothing"),
