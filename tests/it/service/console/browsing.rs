@@ -31,6 +31,12 @@ pub(super) async fn press(browser: &Browser, keys: impl AsRef<str>) {
     chain.perform().await.expect("pressed");
 }
 
+/// Waits for a page that says this: what a key begins takes its time.
+pub(super) async fn sees(stage: &Stage, browser: &Browser, words: &str) {
+    let says = async || browser.page.source().await.is_ok_and(|page| page.contains(words));
+    stage.until(words, says).await;
+}
+
 /// What has the focus: its text or its name.
 pub(super) async fn focus(browser: &Browser) -> String {
     let script = "const one = document.activeElement; return one.name || one.textContent.trim() || one.tagName";
@@ -87,19 +93,18 @@ async fn a_keyboard_is_enough_to_log_in_and_to_get_about(pool: PgPool) {
     browser.page.goto(address(&stage, "/locations")).await.expect("a page");
     assert_eq!(focus(&browser).await, "token");
     press(&browser, format!("wrong{}", char::from(Key::Enter))).await;
-    assert!(
-        browser
-            .page
-            .source()
-            .await
-            .expect("a page")
-            .contains("This token is not right.")
-    );
+    sees(&stage, &browser, "This token is not right.").await;
+    stage
+        .until("the field is ready again", async || focus(&browser).await == "token")
+        .await;
     // Chromium notes the status of the answer.
     assert_eq!(browser.complaints().await.len(), 1);
     press(&browser, format!("{OPERATOR_TOKEN}{}", char::from(Key::Enter))).await;
     let here = async || browser.page.current_url().await.expect("an address").path().to_owned();
-    assert_eq!(here().await, "/locations");
+    stage
+        .until("the page that was asked for", async || here().await == "/locations")
+        .await;
+    sees(&stage, &browser, "Skip to content").await;
     let tab = String::from(char::from(Key::Tab));
     let enter = String::from(char::from(Key::Enter));
     press(&browser, &tab).await;
@@ -118,7 +123,8 @@ async fn a_keyboard_is_enough_to_log_in_and_to_get_about(pool: PgPool) {
     assert_eq!(way[..4], ["application", "status", "hooks", "Show"]);
     assert_eq!(way[5], stage.location(1).await["title"].as_str().expect("a title"));
     press(&browser, &enter).await;
-    assert_eq!(here().await, place(1));
+    stage.until("the location", async || here().await == place(1)).await;
+    sees(&stage, &browser, "Compare now").await;
     // On to the first button, which asks to compare.
     for _ in 0..20 {
         press(&browser, &tab).await;
@@ -127,8 +133,7 @@ async fn a_keyboard_is_enough_to_log_in_and_to_get_about(pool: PgPool) {
         }
     }
     press(&browser, &enter).await;
-    let page = browser.page.source().await.expect("a page");
-    assert!(page.contains("is queued. It stands in the story below"), "{page}");
+    sees(&stage, &browser, "is queued. It stands in the story below").await;
     assert_eq!(browser.complaints().await, [""; 0]);
     browser.close().await;
     stage.settled().await;

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use thirtyfour::Key;
 
 use super::{
-    browsing::{focus, press},
+    browsing::{focus, press, sees},
     desk::{Desk, has_orders, words},
     *,
 };
@@ -217,8 +217,7 @@ async fn a_keyboard_is_enough_from_the_start_page_to_a_job_that_is_tried_again(p
         press(&browser, String::from(char::from(Key::Enter))).await;
         stage.until(path, async || here().await.contains(path)).await;
     }
-    let page = browser.page.source().await.expect("a page");
-    assert!(page.contains("It is in the queue again"), "{page}");
+    sees(&stage, &browser, "It is in the queue again").await;
     stage.settled().await;
     assert_eq!(states(&stage, "rule=welcome").await, ["completed", "completed"]);
     assert_eq!(browser.complaints().await, [""; 0]);
