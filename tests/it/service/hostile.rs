@@ -74,7 +74,7 @@ impl Program {
 async fn all_ended(streams: Vec<TcpStream>) {
     for mut stream in streams {
         let mut rest = Vec::new();
-        let ended = tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut rest)).await;
+        let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "a connection is held for ever");
     }
 }
