@@ -27,7 +27,8 @@ ARG BELLHOP_REVISION=unknown
 RUN BELLHOP_REVISION="$BELLHOP_REVISION" cargo build --release --locked
 
 # Everything that the program needs of a system, at its place: the libraries it names, certificates, where names are looked
-# up (without a word on it /etc/hosts would come last), and a folder of its own. Scanners find the versions of the packages where they look for them in images without a package manager.
+# up (without a word on it /etc/hosts would come last), and a folder of its own. Scanners find the versions of the packages
+# where they look for them in images without a package manager.
 RUN mkdir -p /state /image/usr/local/bin /image/etc/ssl/certs /image/var/lib/dpkg/status.d \
     && cp target/release/bellhop /image/usr/local/bin/ \
     && ldd target/release/bellhop >/tmp/named \

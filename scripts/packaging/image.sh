@@ -4,7 +4,8 @@
 #
 #   scripts/packaging/image.sh [IMAGE]     # tries that image instead, and builds none
 #
-# RUN_OPTIONS adds options of `podman run`, such as "--runtime /usr/sbin/runc". Needs podman, curl, psql and PostgreSQL's server; as root.
+# RUN_OPTIONS adds options of `podman run`, such as "--runtime /usr/sbin/runc". Needs podman, curl, psql and the server of
+# PostgreSQL; as root.
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 root=$here/../..
