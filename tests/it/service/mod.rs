@@ -5,6 +5,7 @@ mod api;
 mod api_hostile;
 mod api_paging;
 mod api_problems;
+mod audit;
 mod backup;
 mod budget;
 mod bulk;

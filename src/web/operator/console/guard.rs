@@ -15,7 +15,7 @@ use chrono::Utc;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    super::entry::{self, Visitor, site},
+    super::entry::{self, Role, Visitor, site},
     assets, entrance,
     refusal::Refusal,
 };
@@ -31,7 +31,13 @@ const NO_FEATURES: &str = "camera=(), display-capture=(), geolocation=(), microp
 /// Lets in who may come, and sends whoever has to log in there. Every answer gets the headers of the console.
 pub(super) async fn guard(mut request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
     let mut response = match enter(&mut request).await {
-        Ok(()) => next.call(request).await?,
+        Ok(orders) => {
+            let response = next.call(request).await?;
+            if let Some(role) = orders {
+                entry::orders::tell("console", role, response.request(), response.status().as_u16());
+            }
+            response
+        }
         Err(refused) => request.into_response(refused),
     };
     let headers = response.headers_mut();
@@ -53,7 +59,8 @@ pub(super) async fn guard(mut request: ServiceRequest, next: Next<BoxBody>) -> R
     Ok(response)
 }
 
-async fn enter(request: &mut ServiceRequest) -> Result<(), HttpResponse> {
+/// Whoever sends a form that may change something is told with their role.
+async fn enter(request: &mut ServiceRequest) -> Result<Option<Role>, HttpResponse> {
     let Some(app) = request.app_data::<web::Data<App>>().cloned() else {
         return Err(Refusal::broken().error_response());
     };
@@ -77,8 +84,10 @@ async fn enter(request: &mut ServiceRequest) -> Result<(), HttpResponse> {
         true => sent(request).await.ok_or_else(|| refused(Refusal::form()))?,
         false => String::new(),
     };
+    let mut orders = None;
     if let Some(visitor) = visitor {
         if changes && !is_for_all {
+            orders = Some(visitor.role);
             let key = field::<FormKey>(&body).map(|form| form.form_key).unwrap_or_default();
             if !same_secret(&key, &visitor.form_key) {
                 return Err(refused(Refusal::form()));
@@ -87,7 +96,7 @@ async fn enter(request: &mut ServiceRequest) -> Result<(), HttpResponse> {
         request.extensions_mut().insert(visitor);
     }
     request.extensions_mut().insert(Sent(body));
-    Ok(())
+    Ok(orders)
 }
 
 /// The body, if it comes whole, in time, and is none too large.

@@ -5,6 +5,7 @@
 //! pages from elsewhere are kept out in any case ([`site`]).
 
 pub(super) mod body;
+pub(super) mod orders;
 pub(super) mod session;
 pub(super) mod site;
 pub(super) mod wrong;
@@ -100,7 +101,13 @@ pub(super) async fn probe(request: ServiceRequest, next: Next<BoxBody>) -> Resul
 pub(super) async fn api(mut request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
     body::in_time(&mut request);
     let mut response = match admit(&request) {
-        Ok(()) => next.call(request).await?,
+        Ok(role) => {
+            let response = next.call(request).await?;
+            if changes(response.request().method()) {
+                orders::tell("API", role, response.request(), response.status().as_u16());
+            }
+            response
+        }
         Err(problem) => {
             let refused = problem.respond_to(request.request());
             request.into_response(refused)
@@ -121,7 +128,7 @@ pub(super) async fn api(mut request: ServiceRequest, next: Next<BoxBody>) -> Res
     Ok(response)
 }
 
-fn admit(request: &ServiceRequest) -> Result<(), Problem> {
+fn admit(request: &ServiceRequest) -> Result<Role, Problem> {
     let app = request.app_data::<web::Data<App>>();
     let app = app.ok_or_else(|| Problem::broken("The service is not complete."))?;
     let operator = &app.config.operator;
@@ -142,7 +149,7 @@ fn admit(request: &ServiceRequest) -> Result<(), Problem> {
             "operator.read_token allows to look and not to change. Use operator.token.",
         ));
     }
-    Ok(())
+    Ok(role)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
