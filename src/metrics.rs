@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{
     CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    IntGaugeVec, Opts, Registry, TextEncoder, core::Collector, proto::MetricFamily,
 };
 
 const FAST_SECONDS: &[f64] = &[
@@ -176,6 +176,8 @@ metrics! {
     database_pool_connections: IntGaugeVec["state"];
     /// Whether the database answered when the metrics were read.
     database_up: IntGauge;
+    /// Workers that this process is to run; 0 when it only takes deliveries.
+    workers: IntGauge;
     /// When a worker last finished a step, successfully or idle.
     worker_last_step_timestamp_seconds: GaugeVec["worker"];
     /// Steps of workers that failed.
@@ -213,12 +215,12 @@ impl Metrics {
 
     /// Seconds since a worker finished a step; `None` before its first.
     pub fn seconds_since_step(&self, worker: &str) -> Option<f64> {
+        // Asked for by its label it would come into being, with a first step in 1970.
+        let all = self.worker_last_step_timestamp_seconds.collect();
+        let mut all = all.iter().flat_map(MetricFamily::get_metric);
+        let its = all.find(|one| one.get_label().iter().any(|label| label.value() == worker))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let last = self
-            .worker_last_step_timestamp_seconds
-            .with_label_values(&[worker])
-            .get();
-        (last > 0.0).then_some(now.as_secs_f64() - last)
+        Some(now.as_secs_f64() - its.get_gauge().get_value())
     }
 
     /// Notes that a worker finished a step.

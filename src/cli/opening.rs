@@ -68,6 +68,9 @@ impl Opening {
     /// # Errors
     /// When it cannot be made ready, and waiting would not help or is not possible.
     pub(super) async fn begin(app: &Arc<App>, duty: Duty) -> Result<Self> {
+        if duty.work {
+            app.metrics.workers.set(workers::NAMES.len() as i64);
+        }
         let spools = app.intake.spooled().is_some();
         let limit = if spools { HEAD_START } else { Duration::MAX };
         let mut first = tokio::spawn(open(Arc::clone(app), duty));

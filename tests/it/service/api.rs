@@ -388,12 +388,13 @@ async fn the_metrics_tell_the_story_and_what_is_empty_reads_zero(pool: PgPool) {
         events_oldest_unprocessed_seconds installations installation_transitions_total firings_total jobs \
         job_oldest_due_seconds job_attempts_total job_duration_seconds marketplace_requests_total \
         marketplace_request_seconds marketplace_budget_wait_seconds activation_deadline_seconds \
-        database_pool_connections worker_last_step_timestamp_seconds build_info";
+        database_pool_connections workers worker_last_step_timestamp_seconds build_info";
     let missing: Vec<&str> = wanted
         .split_whitespace()
         .filter(|name| !families.contains(&format!("bellhop_{name}")[..]))
         .collect();
     assert_eq!(missing, [""; 0]);
+    assert!(text.contains("\nbellhop_workers 7\n"), "{text}");
     for worker in ["processor", "replayer", "executor", "scheduler", "reconciler", "pruner"] {
         let line = format!("bellhop_worker_last_step_timestamp_seconds{{worker=\"{worker}\"}}");
         assert!(text.contains(&line), "{line}");
