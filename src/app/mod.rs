@@ -253,8 +253,8 @@ impl PerMinute {
         }
     }
 
-    /// Whether one more may pass.
-    pub fn admit(&self, now: Instant) -> bool {
+    /// Whether so many more may pass: as long as there is room for one, so that a large request is not shut out for ever.
+    pub fn admit(&self, now: Instant, count: usize) -> bool {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if window
             .0
@@ -262,8 +262,11 @@ impl PerMinute {
         {
             *window = (Some(now), 0);
         }
-        window.1 += 1;
-        window.1 <= self.limit
+        if window.1 >= self.limit {
+            return false;
+        }
+        window.1 = window.1.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        true
     }
 }
 

@@ -111,7 +111,7 @@ pub struct Intake {
     pub quarantine_per_day: u32,
     /// Bytes of them kept in a day.
     pub quarantine_bytes_per_day: u64,
-    /// New looks a minute for pages that were opened without a signature.
+    /// Locations a minute on pages that were opened without a signature; what is beyond has to be opened again.
     pub unsigned_connects_per_minute: u32,
 }
 

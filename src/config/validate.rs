@@ -220,6 +220,7 @@ fn retention(config: &Config, must: &mut impl FnMut(bool, &str, &str)) {
     for (key, period) in [
         ("retention.events", kept.events),
         ("retention.jobs", kept.jobs),
+        ("retention.firings", kept.firings),
         ("retention.history", kept.history),
         ("retention.uninstalled", kept.uninstalled),
     ] {
@@ -227,11 +228,6 @@ fn retention(config: &Config, must: &mut impl FnMut(bool, &str, &str)) {
             period >= value::days(1),
             key,
             &format!("{key} must be at least 1d: what is younger may still be under way"),
-        );
-        must(
-            period <= value::days(36_500),
-            key,
-            &format!("{key} must be at most 36500d, which is a hundred years"),
         );
     }
 }

@@ -14,9 +14,15 @@ use self::markdown::{Block, Document};
 /// Every document for users and developers.
 fn documents() -> Vec<Document> {
     let root = root();
-    let mut files: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "grafana/README.md"]
-        .map(|name| root.join(name))
-        .into();
+    let mut files: Vec<PathBuf> = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "grafana/README.md",
+    ]
+    .map(|name| root.join(name))
+    .into();
     for folder in ["docs", "docs/reference"] {
         let listed = fs::read_dir(root.join(folder)).unwrap();
         files.extend(listed.map(|entry| entry.unwrap().path()));

@@ -40,6 +40,12 @@ pub const USUAL: i64 = 1_000;
 /// The most events of one replay.
 pub const MOST: i64 = 100_000;
 
+/// The longest key of a request, in characters.
+pub const KEY_LENGTH: usize = 200;
+
+/// Why nothing is done with a request that was made before.
+const ASKED_BEFORE: &str = "a replay was asked for with this key before";
+
 /// Which events, and on what terms.
 #[derive(Debug, Default, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -67,6 +73,9 @@ pub struct Ask {
     pub force: bool,
     /// A person takes what was refused as genuine.
     pub trust: bool,
+    /// A name of your own for this request, such as a UUID: when the same comes again, nothing is done.
+    #[schemars(length(min = 1, max = KEY_LENGTH))]
+    pub key: Option<String>,
     /// At most so many.
     #[schemars(range(min = 1, max = MOST))]
     pub limit: Option<i64>,
@@ -176,6 +185,8 @@ struct Run<'a> {
     dry: bool,
     /// Firing keys that would be taken.
     keys: std::collections::HashSet<String>,
+    /// A replay was begun with the key of this one.
+    repeated: bool,
     report: Report,
 }
 
@@ -187,6 +198,7 @@ impl<'a> Run<'a> {
             ask,
             dry,
             keys: std::collections::HashSet::new(),
+            repeated: false,
             report: Report::default(),
         }
     }
@@ -225,7 +237,7 @@ impl<'a> Run<'a> {
                 true => self.foresee(tx, routed).await?,
                 false => self.queue(tx, routed).await?,
             }
-            if is_last || self.report.more_after.is_some() {
+            if is_last || self.repeated || self.report.more_after.is_some() {
                 return Ok(());
             }
         }
@@ -284,7 +296,14 @@ impl<'a> Run<'a> {
         let replay = match self.report.replay_id {
             Some(replay) => replay,
             None if routed.iter().all(|(_, route)| route.is_err()) => 0,
-            None => replays::begin(tx, self.ask.rule.as_deref(), self.ask.force).await?,
+            None => {
+                let terms = (self.ask.rule.as_deref(), self.ask.force);
+                let Some(begun) = replays::begin(tx, terms, self.ask.key.as_deref()).await? else {
+                    self.refuse_all();
+                    return Ok(());
+                };
+                begun
+            }
         };
         self.report.replay_id = Some(replay).filter(|replay| *replay > 0);
         let of = |wanted: &str| -> Vec<&Waiting> {
@@ -310,6 +329,13 @@ impl<'a> Run<'a> {
             self.tell(item);
         }
         Ok(())
+    }
+
+    /// Somebody asked for the same before: what was found so far is refused, and the rest is not looked at.
+    fn refuse_all(&mut self) {
+        let events = std::mem::take(&mut self.report.events);
+        self.report.refused = BTreeMap::from([(ASKED_BEFORE.to_owned(), events)]);
+        self.repeated = true;
     }
 
     /// Stores what was made of a refused delivery; `None` when the same was stored before.

@@ -116,6 +116,7 @@ impl Replay {
             rule: self.rule.clone(),
             force: self.force,
             trust: self.trust,
+            key: None,
             limit: Some(self.limit),
         }
     }

@@ -97,7 +97,7 @@ async fn ineffective(scene: &Scene, change: fn(Fault) -> Fault, kind: FaultKind)
     let location = connect_badly(scene, change(Fault::new("activate", kind))).await?;
     let ending = ending(scene, location).await;
     if after(scene, location).await.is_none() {
-        return Finding::not_seen("it never asked to activate (M8), so nothing was answered badly");
+        return Finding::not_seen("it never asked to activate, so nothing was answered badly");
     }
     match ending {
         Ending::ByItself => Finding::pass("activated in the end"),
@@ -122,10 +122,10 @@ async fn effective(scene: &Scene, kind: FaultKind) -> Played {
     let heard = async || after(scene, location).await.is_some_and(|(_, then)| !then.is_empty());
     scene.until(time, heard).await;
     let Some((_, then)) = after(scene, location).await else {
-        return Finding::not_seen("it never asked to activate (M8), so nothing was answered badly");
+        return Finding::not_seen("it never asked to activate, so nothing was answered badly");
     };
     match then.first() {
-        Some(call) if call.call == "status" => Finding::pass("the status was read (M6)"),
+        Some(call) if call.call == "status" => Finding::pass("the status was read"),
         Some(_) => Finding::warn(
             "it sent the activation again without a look at the status; the marketplace answers 403, already \
              installed, which must not count as a failure",
@@ -139,7 +139,7 @@ async fn empty(scene: &Scene) -> Played {
     scene.until_active(location).await;
     scene.quiet().await;
     let Some((_, then)) = after(scene, location).await else {
-        return Finding::not_seen("it never asked to activate (M8), so nothing was answered badly");
+        return Finding::not_seen("it never asked to activate, so nothing was answered badly");
     };
     match then.iter().find(|call| call.call != "status") {
         None => Finding::pass("not asked again"),
@@ -153,7 +153,7 @@ async fn throttled(scene: &Scene) -> Played {
     let location = connect_badly(scene, fault).await?;
     let ending = ending(scene, location).await;
     let Some((bad, then)) = after(scene, location).await else {
-        return Finding::not_seen("it never asked to activate (M8), so nothing was answered badly");
+        return Finding::not_seen("it never asked to activate, so nothing was answered badly");
     };
     let waited = then.first().map(|call| call.at - bad.at);
     match (ending, waited) {

@@ -53,7 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         name: "replayed-redirect",
-        about: "A signed redirect replayed with another salon_id is not believed: the status (M6) is read first.",
+        about: "A signed redirect replayed with another salon_id is not believed: the status is read first.",
         run: |scene| Box::pin(replayed(scene)),
     },
     Check {
@@ -134,7 +134,7 @@ async fn replayed(scene: &Scene) -> Played {
         (0, false) => Finding::pass("nothing was asked of the marketplace"),
         _ => Finding::warn(
             "it tried to activate a location that no owner had connected; the location is outside the signature, so \
-             read the status (M6) before you believe it",
+             read the status before you believe it",
         ),
     }
 }

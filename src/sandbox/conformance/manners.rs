@@ -11,12 +11,12 @@ const SLOW: f64 = 1.0;
 pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "payment-report",
-        about: "With billing of your own, a payment is reported (M10).",
+        about: "With billing of your own, a payment is reported.",
         run: |scene| Box::pin(reported(scene, "report_payment")),
     },
     Check {
         name: "refund-report",
-        about: "A refund or chargeback of such a payment is reported (M11).",
+        about: "A refund or chargeback of such a payment is reported.",
         run: |scene| Box::pin(reported(scene, "refund")),
     },
     Check {

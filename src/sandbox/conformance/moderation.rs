@@ -8,7 +8,7 @@ use super::{Check, Finding, Played};
 pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "connect",
-        about: "An owner presses Connect: the page opens and the location is activated (M8).",
+        about: "An owner presses Connect: the page opens and the location is activated.",
         run: |scene| Box::pin(connect(scene)),
     },
     Check {

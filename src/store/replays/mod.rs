@@ -111,17 +111,26 @@ pub async fn select(tx: &mut PgTransaction<'_>, filter: &Filter, limit: i64) -> 
     Ok(stored.collect())
 }
 
-/// Begins a replay: of one rule or of all, and also where they have fired before (`force`). Returns its number.
+/// Begins a replay: of one rule or of all, and also where they have fired before (`force`). Returns its number, or
+/// nothing when one was begun under this key before. Whoever comes second waits until the first has decided.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn begin(tx: &mut PgTransaction<'_>, rule: Option<&str>, force: bool) -> sqlx::Result<i64> {
+pub async fn begin(
+    tx: &mut PgTransaction<'_>,
+    (rule, force): (Option<&str>, bool),
+    key: Option<&str>,
+) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar!(
-        "insert into replays (rule, force) values ($1, $2) returning id",
+        r#"
+        insert into replays (rule, force, key) values ($1, $2, $3)
+        on conflict (key) where key is not null do nothing returning id
+        "#,
         rule,
-        force
+        force,
+        key
     )
-    .fetch_one(&mut **tx)
+    .fetch_optional(&mut **tx)
     .await
 }
 

@@ -41,7 +41,8 @@ pub(super) async fn open(app: web::Data<App>, path: web::Path<i64>, request: Htt
     if redirect.locations.is_empty() {
         return page.notice(Notice::NoLocation, None);
     }
-    if redirect.user_data == UserData::Absent && !app.unsigned.admit(Instant::now()) {
+    let places = redirect.locations.len();
+    if redirect.user_data == UserData::Absent && !app.unsigned.admit(Instant::now(), places) {
         return page.notice(Notice::Throttled, None);
     }
     let deliveries = redirect

@@ -8,6 +8,9 @@ use crate::domain::{ids::LocationId, signature::is_hex_hmac};
 /// Locations in one redirect; more than any chain has.
 const MOST: usize = 200;
 
+/// Bytes of the query that are kept, and kept once for each location. A chain of 200 with a person's data has 8 KB.
+const KEPT: usize = 16 * 1024;
+
 /// Reads both alphabets after mapping, with any padding and any last bits.
 const LENIENT: engine::GeneralPurpose = engine::GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -34,7 +37,7 @@ pub(super) struct Redirect {
     pub locations: Vec<LocationId>,
     /// What is said about the person.
     pub user_data: UserData,
-    /// The query without the signature, for keeping.
+    /// The query without the signature, for keeping; without the fields, too, that are too long for it.
     pub kept: String,
 }
 
@@ -42,7 +45,7 @@ pub(super) struct Redirect {
 pub(super) fn read(query: &str, signature_keys: &[&str]) -> Redirect {
     let mut locations: Vec<LocationId> = Vec::new();
     let (mut data, mut sign) = (None, None);
-    let mut kept = form_urlencoded::Serializer::new(String::new());
+    let mut kept = String::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match name.as_ref() {
             "salon_id" | "salon_ids" => {
@@ -57,7 +60,13 @@ pub(super) fn read(query: &str, signature_keys: &[&str]) -> Redirect {
         }
         // No credential belongs here, but one that is there is not kept.
         if name != "user_data_sign" && name != "partner_token" {
-            kept.append_pair(&name, &value);
+            let pair = form_urlencoded::Serializer::new(String::new())
+                .append_pair(&name, &value)
+                .finish();
+            if kept.len() + pair.len() < KEPT {
+                kept.push_str(if kept.is_empty() { "" } else { "&" });
+                kept.push_str(&pair);
+            }
         }
     }
     let mut seen = std::collections::BTreeSet::new();
@@ -71,7 +80,7 @@ pub(super) fn read(query: &str, signature_keys: &[&str]) -> Redirect {
     Redirect {
         locations,
         user_data,
-        kept: kept.finish(),
+        kept,
     }
 }
 
@@ -140,6 +149,23 @@ mod tests {
     fn what_is_kept_has_no_signature() {
         let kept = read("salon_id=1&user_data=e30%3D&user_data_sign=57cb&app=9", &[TOKEN]).kept;
         assert_eq!(kept, "salon_id=1&user_data=e30%3D&app=9");
+    }
+
+    #[test]
+    fn a_field_that_is_too_long_is_not_kept_and_the_others_are() {
+        let kept = read(&format!("salon_id=1&x={}&app=9", "x".repeat(60_000)), &[TOKEN]).kept;
+        assert_eq!(kept, "salon_id=1&app=9");
+        let chain: Vec<String> = (100_000..100_200).map(|id| format!("salon_ids[]={id}")).collect();
+        let kept = read(
+            &format!("{}&user_data={}", chain.join("&"), "e".repeat(3_000)),
+            &[TOKEN],
+        )
+        .kept;
+        assert!(
+            kept.ends_with("eeee") && kept.matches("salon_ids").count() == 200,
+            "{}",
+            kept.len()
+        );
     }
 
     proptest! {

@@ -3,6 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// What runs the program elsewhere.
+const WRAPPERS: [&str; 4] = [
+    "sudo -u bellhop ",
+    "docker compose exec bellhop-1 ",
+    "kubectl -n bellhop exec bellhop-0 -- ",
+    "target/release/",
+];
+
 /// A document.
 pub(crate) struct Document {
     pub(crate) file: PathBuf,
@@ -93,8 +101,12 @@ impl Document {
         let shell = self.blocks().into_iter().filter(|block| block.language == "sh");
         let lines = shell.flat_map(|block| block.text.lines().map(str::to_owned).collect::<Vec<_>>());
         let without_comment = |line: String| line.split(" #").next().unwrap_or_default().trim().to_owned();
-        let called = |line: &String| line.starts_with("bellhop ");
-        let lines = lines.chain(self.codes()).map(without_comment).filter(called);
+        let called = |line: String| {
+            let unwrapped = WRAPPERS.iter().find_map(|wrapper| line.strip_prefix(wrapper));
+            let line = unwrapped.map_or(line.clone(), str::to_owned);
+            line.starts_with("bellhop ").then_some(line)
+        };
+        let lines = lines.chain(self.codes()).map(without_comment).filter_map(called);
         lines.flat_map(|line| alternatives(&line)).collect()
     }
 }
@@ -111,7 +123,7 @@ fn alternatives(line: &str) -> Vec<String> {
 fn blocks_codes_links_and_commands_are_found() {
     let document = Document {
         file: "a.md".into(),
-        text: "# One, two\nSay `a\nb` or [see](c.md#d).\n```sh\nbellhop serve # now\ncd x\n```\nThen `bellhop a|b list`.\n"
+        text: "# One, two\nSay `a\nb` or [see](c.md#d).\n```sh\nbellhop serve # now\nsudo -u bellhop bellhop check\ncd x\n```\nThen `bellhop a|b list`.\n"
             .to_owned(),
     };
     assert_eq!(document.codes(), ["a b", "bellhop a|b list"]);
@@ -119,7 +131,7 @@ fn blocks_codes_links_and_commands_are_found() {
     assert_eq!(document.anchors(), ["one-two"]);
     assert_eq!(
         document.commands(),
-        ["bellhop serve", "bellhop a list", "bellhop b list"]
+        ["bellhop serve", "bellhop check", "bellhop a list", "bellhop b list"]
     );
     assert_eq!(document.blocks()[0].line, 5);
 }

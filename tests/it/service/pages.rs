@@ -197,3 +197,16 @@ async fn a_flood_of_unsigned_openings_is_slowed_and_signed_ones_are_not(pool: Pg
     stage.connected(&[2]).await;
     stage.end().await;
 }
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_chain_that_opens_unsigned_counts_as_many_as_it_has_and_is_not_shut_out(pool: PgPool) {
+    let stage = Stage::set_with(pool, "", |_| {}, "[intake]\nunsigned_connects_per_minute = 2").await;
+    let chain = stage.url(&format!("apps/{APP}/connect?salon_ids=1,2,3,4,5"));
+    let one = stage.url(&format!("apps/{APP}/connect?salon_id=6"));
+    let mut answers = Vec::new();
+    for url in [&one, &chain, &one, &chain] {
+        answers.push(fetch(&stage, url).await.0);
+    }
+    assert_eq!(answers, [303, 303, 503, 503]);
+    stage.end().await;
+}

@@ -140,9 +140,14 @@ async fn a_forced_replay_of_one_rule_tells_everything_again_in_order_under_keys_
         .fetch_one(&stage.pool)
         .await
         .expect("a time");
-    let ask = json!({"since": since, "rule": "record", "force": true});
+    let ask = json!({"since": since, "rule": "record", "force": true, "key": "this once"});
     let (status, begun) = stage.order_with("events/replay", &ask).await;
     assert_eq!((status, &begun["events"]), (202, &json!(30)), "{begun}");
+    // A program that repeats its request has not ordered twice.
+    let (status, repeated) = stage.order_with("events/replay", &ask).await;
+    let refused = json!({"a replay was asked for with this key before": 30});
+    assert_eq!((status, &repeated["refused"]), (202, &refused), "{repeated}");
+    assert_eq!((&repeated["events"], &repeated["replay_id"]), (&json!(0), &json!(null)));
     stage.settled().await;
     let all = told(&stage, "record").await;
     let of = |told: &[String], location: i64| -> Vec<String> {
@@ -205,7 +210,10 @@ body = "{{ installation.status }}"
     );
     assert_eq!((stage.status(2).await, history().await), ("active".to_owned(), before));
     // Who insists gets it.
-    assert_eq!(stage.order(&format!("events/{event}/replay?force=true")).await.0, 202);
+    for _ in 0..2 {
+        let again = format!("events/{event}/replay?force=true&key=again");
+        assert_eq!(stage.order(&again).await.0, 202);
+    }
     stage.settled().await;
     assert_eq!(told(&stage, "gone").await, ["uninstalled", "active"]);
     assert_eq!(stage.status(2).await, "active");

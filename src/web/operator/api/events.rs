@@ -11,7 +11,7 @@ use super::{
 use crate::{
     app::{
         App,
-        replays::{self, Ask, MOST, Report},
+        replays::{self, Ask, KEY_LENGTH, MOST, Report},
     },
     domain::event::{Source, State},
     store::reading::{
@@ -109,6 +109,9 @@ struct ReplayQuery {
     force: bool,
     /// Take what was refused as genuine.
     trust: bool,
+    /// A name of your own for this request, such as a UUID: when the same comes again, nothing is done.
+    #[schemars(length(min = 1, max = KEY_LENGTH))]
+    key: Option<String>,
     /// Only tell what it would come to.
     dry_run: bool,
 }
@@ -122,6 +125,7 @@ async fn replay_one(app: Bellhop, Numbered { id }: Numbered, query: ReplayQuery)
         rule: query.rule,
         force: query.force,
         trust: query.trust,
+        key: query.key,
         ..Ask::default()
     };
     replay(&app, &ask, query.dry_run).await
@@ -170,6 +174,10 @@ async fn replay_some(app: Bellhop, _: Nothing, body: Replay) -> Result<Done<Repo
 }
 
 async fn replay(app: &App, ask: &Ask, dry_run: bool) -> Result<Done<Report>, Problem> {
+    let length = ask.key.as_deref().map(|key| key.chars().count());
+    if length.is_some_and(|length| !(1..=KEY_LENGTH).contains(&length)) {
+        return Err(Problem::invalid(format!("key: write 1 to {KEY_LENGTH} characters")));
+    }
     if let Some(rule) = &ask.rule {
         let rules = app.rulebook.now();
         let mut all = rules.sets().flat_map(|(_, set)| set.rules());

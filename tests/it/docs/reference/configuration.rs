@@ -12,7 +12,7 @@ Every key of `bellhop.toml`, with its type, its default and an example. Made fro
 [bellhop.example.toml](../../bellhop.example.toml) explains more, `bellhop schema config` is the same for editors, and
 `bellhop check` shows what is in effect.
 
-Each key can come from the environment instead, with two lines between its parts: `BELLHOP_SERVER__LISTEN` is
+Each key can come from the environment instead, with two underscores between its parts: `BELLHOP_SERVER__LISTEN` is
 `server.listen`, `BELLHOP_ACCOUNT__0__PARTNER_TOKEN` the `partner_token` of the first `[[account]]`. Of a secret and its
 `…_file` one is set. Relative paths count from the folder of the file.
 ";

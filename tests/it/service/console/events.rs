@@ -185,9 +185,27 @@ async fn a_replay_is_foreseen_on_the_terms_on_which_it_is_then_done(pool: PgPool
     );
     assert_eq!(stage.inbox("record").await.len(), 1, "nothing was done");
 
-    let said = words(&desk.follow(&replay, &[("rule", "record"), ("force", "yes")]).await);
+    // Pressed twice, and once more from the page that went back to, it is done once.
+    let (_, key) = page.split_once("name=\"key\" value=\"").expect("a key");
+    let key = key.split('"').next().expect("a value");
+    let fields = [("rule", "record"), ("force", "yes"), ("key", key)];
+    let (first, second) = tokio::join!(desk.send(&replay, &fields), desk.send(&replay, &fields));
+    let (done, refused) = if first.status == 303 {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    let said = words(&desk.page(done.header("location")).await);
     assert!(said.contains("It is being judged once more."), "{said}");
     stage.settled().await;
+    for refused in [refused, desk.send(&replay, &fields).await] {
+        assert_eq!(refused.status, 409, "{}", refused.body);
+        assert!(
+            words(&refused.body).contains("asked for with this key before"),
+            "{}",
+            refused.body
+        );
+    }
     assert_eq!(stage.inbox("record").await.len(), 2);
     let said = words(&desk.page(&event).await);
     assert!(

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     app::{
         App,
-        replays::{self, Ask},
+        replays::{self, Ask, KEY_LENGTH},
     },
     domain::ids::ApplicationId,
 };
@@ -28,6 +28,8 @@ struct Terms {
     rule: Option<String>,
     force: Option<String>,
     trust: Option<String>,
+    /// A form that is sent twice, by a double click or by going back, is one request.
+    key: Option<String>,
 }
 
 impl Terms {
@@ -46,9 +48,15 @@ impl Terms {
             rule,
             force: filled(self.force).is_some(),
             trust: filled(self.trust).is_some(),
+            key: filled(self.key).map(own_key),
             ..Ask::default()
         })
     }
+}
+
+/// A key as our forms have it, whatever was sent.
+fn own_key(sent: String) -> String {
+    sent.chars().filter(char::is_ascii_hexdigit).take(KEY_LENGTH).collect()
 }
 
 /// The rules of an application.
@@ -75,6 +83,7 @@ async fn foresee(
         rules => names(&app, event.application_id),
         event => Serde(event),
         ask => context! { rule => ask.rule, force => ask.force, trust => ask.trust },
+        key => format!("{:032x}", fastrand::u128(..)),
         report => Serde(report),
     };
     Ok(page("event_replay.html", &title).show(&visitor, view))
