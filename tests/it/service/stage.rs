@@ -42,6 +42,15 @@ pub(crate) struct Stage {
     config: String,
 }
 
+/// The owner's way to these locations.
+fn visit(locations: &[i64]) -> Connect {
+    Connect {
+        location_ids: locations.to_vec(),
+        follow: true,
+        ..Connect::new(APP, locations[0])
+    }
+}
+
 impl Stage {
     /// A stage whose application has these rules.
     pub(crate) async fn set(pool: PgPool, rules: &str) -> Self {
@@ -133,17 +142,17 @@ impl Stage {
                 .await
                 .expect("a location");
         }
-        let connect = Connect {
-            location_ids: locations.to_vec(),
-            follow: true,
-            ..Connect::new(APP, locations[0])
-        };
-        self.sandbox.connect(connect).await.expect("connected")
+        self.sandbox.connect(visit(locations)).await.expect("connected")
     }
 
     /// Connects and waits until everything that follows from it is done.
     pub(crate) async fn connected(&self, locations: &[i64]) {
-        self.connect(locations).await;
+        let mut seen = self.connect(locations).await.followed;
+        // On a busy machine the page may say that the visit could not be noted in time; it opens itself again.
+        while seen.is_some_and(|page| page.status == 503) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            seen = self.sandbox.open(visit(locations)).await.expect("opened").followed;
+        }
         self.settled().await;
         for location in locations {
             // A try that failed may wait for the next one.
@@ -356,12 +365,31 @@ impl Stage {
         while !so().await {
             assert!(
                 began.elapsed() < PATIENCE,
-                "never came: {what}; {:?} {:?}",
+                "never came: {what}; {:?} {:?} {:#?}",
                 self.odd().await,
-                self.stuck().await
+                self.stuck().await,
+                self.newest().await
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// What was learnt and done last.
+    async fn newest(&self) -> Vec<String> {
+        sqlx::query_scalar(
+            "select line from (
+                select e.received_at as at, concat_ws(' ', 'event', e.id, e.location_id, e.kind, e.source, e.verdict, o.state,
+                    coalesce(e.reason, o.note)) as line
+                from events e left join outcomes o on o.event_id = e.id
+                union all select finished_at, concat_ws(' ', 'job', id, location_id, rule, action, state, last_error, result)
+                from finished_jobs
+                union all select now(), concat_ws(' ', 'installation', location_id, status, generation, pending_since)
+                from installations
+             ) as told order by at desc limit 60",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .expect("what happened")
     }
 
     async fn odd(&self) -> Vec<String> {
