@@ -65,7 +65,9 @@ async fn the_log_says_by_which_door_and_role_something_was_ordered(pool: PgPool)
     let lines = log
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let orders: Vec<_> = lines.filter(|line| line["message"] == "An order was given").collect();
+    let orders: Vec<_> = lines
+        .filter(|line| line["message"] == "Somebody asked for a change")
+        .collect();
     let told: Vec<_> = orders
         .iter()
         .map(|line| {
