@@ -184,7 +184,9 @@ fn rules(app: &App) -> Option<Need> {
         ),
         _ => (
             "Rules were not replaced",
-            format!("The files of the rules were to be read again, and {problem}. The rules before are still in use."),
+            format!(
+                "The files of the rules were read again and could not be taken: {problem}. The rules before are still in use."
+            ),
         ),
     };
     Some(Need::new("BellhopRulesRefused", headline, text).at("/rules"))

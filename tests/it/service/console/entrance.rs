@@ -48,6 +48,16 @@ async fn nobody_sees_a_page_before_logging_in_and_then_comes_back_to_it(pool: Pg
         let sent_on = open(&stage, way, &inside).await;
         assert_eq!((sent_on.status, sent_on.header("location")), (303, to), "{way}");
     }
+    // It can be called by a name of its own, so that no other server on this machine is sent its cookie.
+    for host in ["127.0.0.2:9090", "bellhop-one:9090"] {
+        let origin = format!("http://{host}");
+        let own = [("host", host), ("origin", &origin), ("sec-fetch-site", "same-origin")];
+        let came = send(&stage, "/login", &[("token", OPERATOR_TOKEN)], &own).await;
+        assert_eq!(came.status, 303, "{host}");
+        let cookie = came.cookies().concat();
+        let page = open(&stage, "/", &[("host", host), ("cookie", &cookie)]).await;
+        assert_eq!(page.status, 200, "{host}");
+    }
     // It leads nowhere else.
     for to in ["https://evil.example/", "//evil.example/", "/\\evil.example"] {
         let came = send(&stage, "/login", &[("token", OPERATOR_TOKEN), ("to", to)], &[]).await;

@@ -68,7 +68,7 @@ async fn rules_that_were_kept_because_of_the_database_are_not_said_to_have_mista
     let (said, _) = start(&desk).await;
     changed(&stage, "alter table timers_elsewhere rename to timers").await;
     let kept = words(&page);
-    assert!(kept.contains("not because of the files"), "{kept}");
+    assert!(kept.contains("The rules could not be replaced."), "{kept}");
     assert!(
         kept.contains("Why they were not replaced the database does not answer"),
         "{kept}"
