@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{App, served::Served};
 use crate::{
     domain::ids::ApplicationId,
-    store::{self, reconciliations},
+    store::{self, PgPool, reconciliations},
 };
 
 /// Locations on one page of the list of connected ones; the most it takes.
@@ -52,13 +52,14 @@ pub struct Plan {
 /// When the database does not answer.
 pub async fn demands<'a>(
     app: &'a App,
+    pool: &PgPool,
     served: impl Iterator<Item = &'a Served>,
     locations: Option<u64>,
 ) -> store::Result<BTreeMap<&'a str, (Demand, Vec<ApplicationId>)>> {
     let settings = &app.config.reconcile;
     let mut demands = BTreeMap::new();
     for served in served {
-        let known = reconciliations::extent(&app.pool, served.id).await?;
+        let known = reconciliations::extent(pool, served.id).await?;
         let number = |count: i64| u64::try_from(count).unwrap_or(0);
         let places = locations.unwrap_or(number(known.places));
         let hooks = locations.unwrap_or(number(known.active));

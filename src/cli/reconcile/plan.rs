@@ -15,7 +15,7 @@ use crate::{
 
 /// Tells for each request budget how long rounds take.
 pub(super) async fn show(app: &App, served: &[&Served], locations: Option<u64>, as_json: bool) -> Result<ExitCode> {
-    let demands = rounds::demands(app, served.iter().copied(), locations).await;
+    let demands = rounds::demands(app, &app.pool, served.iter().copied(), locations).await;
     let demands = demands.map_err(explained)?;
     let mut lines = Vec::new();
     let mut items = Vec::new();

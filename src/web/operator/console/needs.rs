@@ -8,11 +8,7 @@ use serde::Serialize;
 use crate::{
     app::{App, rounds},
     domain::{ids::ApplicationId, span},
-    store::{
-        self,
-        reading::ledger,
-        stats::{self, Stats},
-    },
+    store::{self, PgPool, reading::ledger, stats::Stats},
 };
 
 /// Events older than this should have been judged.
@@ -81,16 +77,15 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Reads it.
+    /// Reads what it knows beside the figures.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(super) async fn read(app: &App) -> store::Result<Self> {
-        let stats = stats::read(&app.pool, app.config.activation.limit).await?;
-        let in_doubt = ledger::in_doubt(&app.pool, MONEY_WITHIN).await?;
+    pub(super) async fn read(app: &App, pool: &PgPool, stats: Stats) -> store::Result<Self> {
+        let in_doubt = ledger::in_doubt(pool, MONEY_WITHIN).await?;
         let mut compared_within = BTreeMap::new();
         if app.config.reconcile.enabled {
-            for (demand, applications) in rounds::demands(app, app.all_served(), None).await?.into_values() {
+            for (demand, applications) in rounds::demands(app, pool, app.all_served(), None).await?.into_values() {
                 let within = demand.plan().too_long().max(COMPARED_WITHIN);
                 compared_within.extend(applications.into_iter().map(|application| (application, within)));
             }

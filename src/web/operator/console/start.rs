@@ -15,7 +15,11 @@ use super::{
 use crate::{
     app::App,
     domain::installation::Status,
-    store::{self, reading::activity, stats::Stats},
+    store::{
+        self,
+        reading::activity,
+        stats::{self, Stats},
+    },
 };
 
 /// The page is drawn without what the database has not told by then.
@@ -30,7 +34,11 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
 
 async fn start(app: web::Data<App>, request: HttpRequest, visitor: Visitor) -> HttpResponse {
     let reasons = probes::why_not(&app, &request).await;
-    let known = asked(Known::read(&app)).await;
+    let known = asked(async {
+        let stats = stats::read(&app.pool, app.config.activation.limit).await?;
+        Known::read(&app, &app.pool, stats).await
+    })
+    .await;
     let needs = needs::all(&app, known.as_ref());
     let charts = match known {
         Some(_) => asked(charts(&app)).await,
