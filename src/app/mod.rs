@@ -19,6 +19,8 @@ pub mod moments;
 pub mod plans;
 /// Stored events that are judged once more.
 pub mod replays;
+/// How long comparing takes.
+pub mod rounds;
 /// The rules in use, and how others take their place.
 pub mod rulebook;
 /// An application as this process serves it, and its addresses.

@@ -67,8 +67,10 @@ pub struct Rulebook {
 pub struct Reloading {
     /// When.
     pub at: DateTime<Utc>,
+    /// What became of it: `loaded`, `refused` for a mistake in the files, or `failed`.
+    pub result: &'static str,
     /// Why the rules were not replaced.
-    pub refused: Option<String>,
+    pub problem: Option<String>,
 }
 
 /// Why the rules were not replaced. Those before are still in use.
@@ -83,6 +85,16 @@ pub enum NotReloaded {
     /// The files could not be read to the end.
     #[error("reading the rules broke off")]
     Broken,
+}
+
+impl NotReloaded {
+    /// `refused` for a mistake in the files, else `failed`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Unplanned(_) | Self::Broken => "failed",
+        }
+    }
 }
 
 impl Rulebook {
@@ -119,19 +131,16 @@ impl Rulebook {
 /// With every mistake of the files, or because the database is away.
 pub async fn reload(app: &App) -> Result<Arc<Rules>, NotReloaded> {
     let reloaded = replace(app).await;
-    let result = match &reloaded {
-        Ok(rules) => {
-            show(app, rules);
-            "loaded"
-        }
-        Err(NotReloaded::Refused(_)) => "refused",
-        Err(NotReloaded::Unplanned(_) | NotReloaded::Broken) => "failed",
-    };
+    let result = reloaded.as_ref().map_or_else(NotReloaded::as_str, |_| "loaded");
+    if let Ok(rules) = &reloaded {
+        show(app, rules);
+    }
     app.metrics.rules_reloads_total.with_label_values(&[result]).inc();
     app.metrics.rules_refused.set(i64::from(reloaded.is_err()));
     let last = Reloading {
         at: Utc::now(),
-        refused: reloaded.as_ref().err().map(NotReloaded::to_string),
+        result,
+        problem: reloaded.as_ref().err().map(NotReloaded::to_string),
     };
     *app.rulebook.last.write().unwrap_or_else(PoisonError::into_inner) = Some(last);
     reloaded

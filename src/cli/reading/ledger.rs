@@ -71,6 +71,7 @@ impl Ledger {
                     application: which.application,
                     location: which.location,
                     state: which.state,
+                    settled: false,
                     before: None,
                     limit: which.limit,
                 };

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -55,6 +57,8 @@ pub struct Filter {
     pub location: Option<i64>,
     /// In one state.
     pub state: Option<String>,
+    /// Only those that are at their end.
+    pub settled: bool,
     /// Older than this number.
     pub before: Option<i64>,
     /// At most so many.
@@ -81,6 +85,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Entry>> {
         ) l
         where ($1::bigint is null or application_id = $1) and ($2::bigint is null or location_id = $2)
           and ($3::text is null or state = $3) and ($4::bigint is null or id < $4)
+          and (not $6::bool or state not in ('intended', 'unknown'))
         order by id desc limit $5::bigint + 1
         "#,
         filter.application,
@@ -88,8 +93,48 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Entry>> {
         filter.state,
         filter.before,
         filter.limit,
+        filter.settled,
     )
     .fetch_all(pool)
     .await?;
     Ok(Page::cut(items, filter.limit, |entry| entry.id.to_string()))
+}
+
+/// The entry of a job. Each has one at most.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn of_job(pool: &PgPool, job: i64) -> sqlx::Result<Option<Entry>> {
+    sqlx::query_as!(
+        Entry,
+        r#"
+        select id, application_id, location_id, job_id, rule, kind, payment_id, amount, currency, period_from, period_to,
+               calls, note, created_at, changed_at,
+               case when state = 'intended' and not exists (select from jobs where id = $1) then 'failed'
+                    else state end as "state!"
+        from ledger where job_id = $1
+        "#,
+        job
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Calls of which nobody knows whether they moved money, and will not know by themselves soon: they may have left so long
+/// ago, or nobody looks at them any more. Every call is unknown from before it leaves until its answer is there.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn in_doubt(pool: &PgPool, since: Duration) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!" from ledger l
+        where state = 'unknown'
+          and (coalesce(called_at, changed_at) <= now() - make_interval(secs => $1)
+               or not exists (select from jobs j where j.id = l.job_id))
+        "#,
+        since.as_secs_f64()
+    )
+    .fetch_one(pool)
+    .await
 }

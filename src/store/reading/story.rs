@@ -1,6 +1,6 @@
 //! What happened at one place, from all tables together, newest first.
 
-use std::{cmp::Reverse, collections::HashMap, fmt, str::FromStr};
+use std::{collections::HashMap, fmt, str::FromStr};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -72,7 +72,7 @@ impl Sort {
     }
 }
 
-/// How far a reader has come: of each sort everything before this number is still to be told. Written as four numbers
+/// How far a reader has come: of each sort everything below this number is still to be told. Written as four numbers
 /// joined by dots. What happens meanwhile has higher numbers, so it moves nothing on the pages to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor([i64; 4]);
@@ -119,22 +119,20 @@ pub async fn page(
     Cursor(before): Cursor,
     limit: i64,
 ) -> sqlx::Result<Story> {
-    let mut found: Vec<Found> = Vec::new();
+    let mut lists = Vec::new();
     for sort in Sort::ALL
         .into_iter()
         .filter(|sort| only.is_none_or(|only| only == *sort))
     {
-        found.extend(of_sort(pool, place, sort, (before[sort as usize], limit + 1)).await?);
+        lists.push(of_sort(pool, place, sort, (before[sort as usize], limit + 1)).await?);
     }
-    // Stable, and each sort comes newest first, so that none of its numbers are told out of their order.
-    found.sort_by_key(|found| Reverse(found.at));
+    let mut found = together(lists);
     let most = usize::try_from(limit).unwrap_or(0);
     let more = found.len() > most;
     found.truncate(most);
     let mut cursor = Cursor(before);
     for Found { sort, id, .. } in &found {
-        let reached = &mut cursor.0[*sort as usize];
-        *reached = (*reached).min(*id);
+        cursor.0[*sort as usize] = *id;
     }
     let mut items: Vec<Happening> = found.into_iter().map(|found| found.what).collect();
     add_details(pool, &mut items).await?;
@@ -149,6 +147,21 @@ struct Found {
     sort: Sort,
     id: i64,
     what: Happening,
+}
+
+/// One list of several that each come by number, the highest first. The latest of their heads is the next, so that each
+/// keeps its order and a cursor tells what is still to come. Times do not always rise with numbers: a job that is tried
+/// again keeps its number and begins anew, and a change of status may be told late.
+fn together(lists: Vec<Vec<Found>>) -> Vec<Found> {
+    let mut lists: Vec<_> = lists.into_iter().map(|list| list.into_iter().peekable()).collect();
+    let mut all = Vec::new();
+    loop {
+        let heads = lists.iter_mut().filter_map(|list| Some((list.peek()?.at, list))).rev();
+        let Some((_, list)) = heads.max_by_key(|(at, _)| *at) else {
+            return all;
+        };
+        all.extend(list.next());
+    }
 }
 
 async fn of_sort(pool: &PgPool, place: Place, sort: Sort, (before, limit): (i64, i64)) -> sqlx::Result<Vec<Found>> {

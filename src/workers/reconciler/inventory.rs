@@ -7,6 +7,7 @@ use crate::{
     app::{
         App, dictionaries,
         line::{Failure, Line},
+        rounds::PAGE,
         rulebook::plan_moments,
         served::Served,
     },
@@ -17,9 +18,6 @@ use crate::{
         reconciliations::{self, Round},
     },
 };
-
-/// Locations on one page; the most it takes.
-pub(super) const PAGE: u32 = 1000;
 
 /// Reads the whole list, and writes it when it is whole: a page that is missing must not look as if its locations had
 /// gone.

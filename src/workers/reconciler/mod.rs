@@ -6,7 +6,6 @@
 
 mod hooks;
 mod inventory;
-mod plan;
 mod preview;
 
 use std::time::{Duration, Instant};
@@ -15,10 +14,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use tracing::{info, warn};
 
-pub use self::{
-    plan::{Demand, Plan},
-    preview::preview,
-};
+pub use self::preview::preview;
 use super::{Step, look, scheduler::count_appended};
 use crate::{
     app::{

@@ -1,6 +1,7 @@
 //! Who ordered what stands in the log.
 
 use reqwest::{Method, RequestBuilder, redirect::Policy};
+use serde_json::json;
 use sqlx::PgPool;
 
 use super::{
@@ -32,6 +33,21 @@ async fn the_log_says_by_which_door_and_role_something_was_ordered(pool: PgPool)
     assert_eq!(status(done).await, 200);
     let strange = ask(Method::POST, "/api/v1/rules/reload?secret=in-the-query").bearer_auth(OPERATOR_TOKEN);
     assert_eq!(status(strange).await, 400, "there is no such parameter");
+    // The address of an order for many does not say which.
+    let many = |path: &str, dry: bool| {
+        let which = format!(r#"{{"application": {APP}, "dry_run": {dry}}}"#);
+        let order = ask(Method::POST, path).bearer_auth(OPERATOR_TOKEN);
+        order.header("Content-Type", "application/json").body(which)
+    };
+    let (retry, replay) = ("/api/v1/jobs/retry", "/api/v1/events/replay");
+    for (path, dry, answer) in [
+        (retry, true, 200),
+        (retry, false, 200),
+        (replay, true, 200),
+        (replay, false, 202),
+    ] {
+        assert_eq!(status(many(path, dry)).await, answer, "{path} {dry}");
+    }
 
     let form = |path: &str, body: String| {
         let form = "application/x-www-form-urlencoded";
@@ -65,7 +81,24 @@ async fn the_log_says_by_which_door_and_role_something_was_ordered(pool: PgPool)
     let lines = log
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let orders: Vec<_> = lines.filter(|line| line["message"] == "An order was given").collect();
+    let of_many = |message: &str| {
+        let told: Vec<_> = lines.clone().filter(|line| line["message"] == message).collect();
+        assert_eq!(told.len(), 1, "a dry run orders nothing: {log}");
+        let which = told[0]["which"].as_str().expect("text");
+        assert!(which.contains(&format!("application: Some({APP})")), "{which}");
+        told[0].clone()
+    };
+    let jobs = of_many("An order for many jobs was carried out");
+    assert_eq!((&jobs["moved"], &jobs["refused"]), (&json!(0), &json!(0)), "{jobs}");
+    let events = of_many("Events were ordered to be judged once more");
+    assert_eq!(
+        (&events["events"], &events["refused"]),
+        (&json!(0), &json!(0)),
+        "{events}"
+    );
+    let orders: Vec<_> = lines
+        .filter(|line| line["message"] == "Somebody asked for a change")
+        .collect();
     let told: Vec<_> = orders
         .iter()
         .map(|line| {
@@ -79,6 +112,10 @@ async fn the_log_says_by_which_door_and_role_something_was_ordered(pool: PgPool)
         [
             said("API", reload, 200),
             said("API", reload, 400),
+            said("API", retry, 200),
+            said("API", retry, 200),
+            said("API", replay, 200),
+            said("API", replay, 202),
             said("console", &compare, 303)
         ],
         "{log}"

@@ -32,11 +32,13 @@ fn place(location_id: i64) -> Place {
     }
 }
 
+/// Plans it. Something new is there only where it concerns somebody.
 async fn plan(stage: &Stage, file: &str) -> Value {
     let (status, plan) = stage
         .order_with("plans", &json!({"application": APP, "file": file}))
         .await;
-    assert_eq!(status, 201, "{plan}");
+    let expected = if plan["plan_id"].is_null() { 200 } else { 201 };
+    assert_eq!(status, expected, "{plan}");
     plan
 }
 

@@ -76,6 +76,9 @@ fn one(operation: &Operation, (told, answered): &mut (SchemaGenerator, SchemaGen
         let what = match *status {
             StatusCode::CREATED => "It is there now.",
             StatusCode::ACCEPTED => "It is in the queue.",
+            StatusCode::OK if operation.answers.contains(&StatusCode::CREATED) => {
+                "What was asked for. There is nothing to keep, so nothing new is there."
+            }
             _ => "What was asked for.",
         };
         let answer = json!({"description": what, "content": {"application/json": {"schema": schema}}});

@@ -18,7 +18,7 @@ use crate::{
         Page,
         events::{self as reading, Detail, Event, Filter},
     },
-    web::operator::problem::Problem,
+    web::operator::{entry::orders, problem::Problem},
 };
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -185,8 +185,10 @@ async fn replay(app: &App, ask: &Ask, dry_run: bool) -> Result<Done<Report>, Pro
             return Err(Problem::not_found(format!("There is no rule `{rule}`.")));
         }
     }
-    match dry_run {
-        true => Ok(Done::now(replays::foresee(app, ask).await?)),
-        false => Ok(Done::queued(replays::begin(app, ask).await?)),
+    if dry_run {
+        return Ok(Done::now(replays::foresee(app, ask).await?));
     }
+    let report = replays::begin(app, ask).await?;
+    orders::replay(ask, &report);
+    Ok(Done::queued(report))
 }

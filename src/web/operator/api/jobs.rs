@@ -16,7 +16,7 @@ use crate::{
             jobs::{self as reading, Detail, Filter, Job, State},
         },
     },
-    web::operator::problem::Problem,
+    web::operator::{entry::orders, problem::Problem},
 };
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -197,6 +197,9 @@ async fn some(app: &App, order: Order, (usual, wanted): (&str, Jobs)) -> Result<
     // The oldest first: what comes back keeps its order.
     let ids: Vec<i64> = page.items.iter().rev().map(|job| job.id).collect();
     let items = jobs::obey_all(&app.pool, order, &ids, wanted.dry_run).await?;
+    if !wanted.dry_run {
+        orders::jobs(order, &filter, &items);
+    }
     app.wake.executor.notify_one();
     Ok(Done::now(ObeyedAll {
         items,

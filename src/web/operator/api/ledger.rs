@@ -45,6 +45,7 @@ async fn list(app: Bellhop, _: Nothing, query: LedgerQuery) -> Result<Page<Entry
         application: query.application,
         location: query.location,
         state: query.state,
+        settled: false,
         before: number(query.cursor.as_deref())?,
         limit: limit(query.limit)?,
     };

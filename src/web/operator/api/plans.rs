@@ -28,7 +28,7 @@ pub(super) fn operations() -> Vec<Operation> {
         "Works out what a bulk action would do, and keeps that as a plan. Nothing is done.",
     );
     let new = order_with("/plans", about, draw_up)
-        .answers(&[StatusCode::CREATED])
+        .answers(&[StatusCode::CREATED, StatusCode::OK])
         .refuses(&[StatusCode::NOT_FOUND, StatusCode::UNPROCESSABLE_ENTITY]);
     let about = ("show_plan", "One plan, and what became of each location.");
     let one = read("/plans/{id}", about, show);
@@ -83,6 +83,7 @@ async fn draw_up(app: Bellhop, _: Nothing, new: NewPlan) -> Result<Done<Outlook>
         text: new.file,
     };
     match plans::draw_up(&app, new.application, &file).await {
+        Ok(outlook) if outlook.plan_id.is_none() => Ok(Done::now(outlook)),
         Ok(outlook) => Ok(Done::made(outlook)),
         Err(NotPlanned::Refused(mistakes)) => Err(Problem::refused_plan(mistakes)),
         Err(NotPlanned::Store(error)) => Err(error.into()),

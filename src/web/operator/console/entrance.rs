@@ -1,13 +1,13 @@
 //! Logging in and out.
 
-use actix_web::{HttpRequest, HttpResponse, dev::ServiceRequest, http::StatusCode, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, dev::ServiceRequest, http::StatusCode, web};
 use chrono::Utc;
 use minijinja::context;
 use serde::Deserialize;
 use tracing::info;
 
 use super::{
-    super::entry::{self, session, site, wrong},
+    super::entry::{self, Visitor, session, site, wrong},
     frame,
     guard::Form,
 };
@@ -53,9 +53,10 @@ fn ours(to: &str) -> &str {
     if is_plain && is_ours { to } else { "/" }
 }
 
-async fn ask(app: web::Data<App>, way: web::Query<Way>) -> HttpResponse {
-    if entry::is_open(&app.config.operator) {
-        return frame::see("/");
+/// Whoever is let in already is sent on.
+async fn ask(request: HttpRequest, way: web::Query<Way>) -> HttpResponse {
+    if request.extensions().contains::<Visitor>() {
+        return frame::see(ours(&way.to));
     }
     page(StatusCode::OK, ours(&way.to), None)
 }

@@ -1,7 +1,7 @@
 //! Money: what was meant to move, and what became of it.
 
 use actix_web::{HttpResponse, web};
-use minijinja::{context, value::Serde};
+use minijinja::{Value, context, value::Serde};
 
 use super::{
     super::entry::Visitor,
@@ -23,31 +23,39 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
 
 async fn show(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) -> Result<HttpResponse, Refusal> {
     let asked = Asked::read("/ledger", ["application", "location", "state"], &given);
+    let state = asked.word("state", &State::ALL, State::as_str)?;
     let filter = Filter {
         application: asked.number("application")?,
         location: asked.number("location")?,
-        state: asked.word("state", &State::ALL, State::as_str)?,
+        settled: state.is_none(),
+        state,
         before: list::cursor(&given)?,
         limit: ROWS,
     };
-    let found = ledger::list(&app.pool, &filter).await?;
-    // What is not settled stands first, on the first page of a list that is not of one state.
+    // What is not settled stands before the first page of a list that is not of one state, and on no other.
     let mut open: Vec<Entry> = Vec::new();
+    let mut more: Vec<Value> = Vec::new();
     if filter.state.is_none() && filter.before.is_none() {
-        for state in [State::Unknown, State::Intended] {
+        for state in [State::Unknown, State::Intended].map(State::as_str) {
             let filter = Filter {
-                state: Some(state.as_str().to_owned()),
+                state: Some(state.to_owned()),
+                settled: false,
                 ..filter.clone()
             };
-            open.extend(ledger::list(&app.pool, &filter).await?.items);
+            let found = ledger::list(&app.pool, &filter).await?;
+            if found.next_cursor.is_some() {
+                more.push(context! { state, address => asked.with("state", state) });
+            }
+            open.extend(found.items);
         }
     }
-    let listed = |entry: &Entry| open.iter().any(|one| one.id == entry.id);
-    let items: Vec<Entry> = found.items.into_iter().filter(|entry| !listed(entry)).collect();
+    let found = ledger::list(&app.pool, &filter).await?;
     let view = context! {
-        has_unknown => open.iter().chain(&items).any(|entry| entry.state == State::Unknown.as_str()),
+        has_unknown => open.iter().chain(&found.items).any(|entry| entry.state == State::Unknown.as_str()),
         open => Serde(open),
-        items => Serde(items),
+        more,
+        rows => ROWS,
+        items => Serde(found.items),
         applications => frame::applications(&app),
         states => State::ALL.map(State::as_str),
         ..asked.view(&given, found.next_cursor.as_deref())

@@ -94,10 +94,15 @@ impl Asked {
 
     /// The address of the page behind a cursor.
     pub(super) fn page(&self, cursor: Option<&str>) -> Option<String> {
+        Some(self.with("cursor", cursor?))
+    }
+
+    /// The address of the first page of a list that asks for this as well.
+    pub(super) fn with(&self, name: &str, value: &str) -> String {
         let mut query = Serializer::new(String::new());
         query.extend_pairs(&self.fields);
-        query.append_pair("cursor", cursor?);
-        Some(format!("{}?{}", self.address, query.finish()))
+        query.append_pair(name, value);
+        format!("{}?{}", self.address, query.finish())
     }
 
     /// The address of the first page.
@@ -120,7 +125,12 @@ impl Asked {
 
 /// The number in a cursor.
 pub(super) fn cursor(given: &Given) -> Result<Option<i64>, Refusal> {
-    Ok(asked::number(given.get("cursor").map(String::as_str))?)
+    asked::number(given.get("cursor").map(String::as_str)).map_err(|_| Refusal::no_page())
+}
+
+/// The two numbers in a cursor.
+pub(super) fn two_numbers(given: &Given) -> Result<Option<(i64, i64)>, Refusal> {
+    asked::two_numbers(given.get("cursor").map(String::as_str)).map_err(|_| Refusal::no_page())
 }
 
 fn moment(text: &str) -> Option<DateTime<Utc>> {

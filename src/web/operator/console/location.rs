@@ -77,8 +77,7 @@ async fn show(
             .ok_or_else(|| Refusal::invalid(format!("There are no happenings of the sort {word}.")))
     });
     let cursor = query.cursor.as_deref().map(str::parse::<Cursor>).transpose();
-    let cursor =
-        cursor.map_err(|()| Refusal::invalid("This way to the next page is not whole. Go back to the first."))?;
+    let cursor = cursor.map_err(|()| Refusal::no_page())?;
     let story = story::page(&app.pool, place, sort.transpose()?, cursor.unwrap_or_default(), ROWS).await?;
     let asked = Asked::new(&address(place), [("only", only.clone())]);
     let view = context! {

@@ -2,12 +2,11 @@
 
 use actix_web::{HttpResponse, web};
 use minijinja::{context, value::Serde};
-use serde::Deserialize;
 
 use super::{
-    super::{api::asked, entry::Visitor},
+    super::entry::Visitor,
     frame::{self, Page},
-    list::{Asked, ROWS, filled},
+    list::{self, Asked, Given, ROWS},
     refusal::Refusal,
 };
 use crate::{
@@ -20,50 +19,27 @@ use crate::{
 };
 
 pub(super) fn routes(service: &mut web::ServiceConfig) {
-    service.route("/locations", web::get().to(list));
+    service.route("/locations", web::get().to(all));
 }
 
-#[derive(Deserialize)]
-struct Query {
-    application: Option<String>,
-    status: Option<String>,
-    hooks: Option<String>,
-    q: Option<String>,
-    cursor: Option<String>,
-}
-
-async fn list(app: web::Data<App>, query: web::Query<Query>, visitor: Visitor) -> Result<HttpResponse, Refusal> {
-    let query = query.into_inner();
-    let (application, status) = (filled(query.application), filled(query.status));
-    let (hooks, q) = (filled(query.hooks), filled(query.q));
+async fn all(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) -> Result<HttpResponse, Refusal> {
+    let asked = Asked::read("/locations", ["application", "status", "hooks", "q"], &given);
     let filter = Filter {
-        application: frame::number("application", application.as_deref())?,
+        application: asked.number("application")?,
         location: None,
-        status: status.clone(),
-        q: q.clone(),
-        hooks: hooks.clone(),
-        after: asked::two_numbers(query.cursor.as_deref()).map_err(|problem| Refusal::invalid(problem.to_string()))?,
+        status: asked.word("status", Status::ALL, Status::as_str)?,
+        q: asked.text("q"),
+        hooks: asked.word("hooks", Hooks::ALL, Hooks::as_str)?,
+        after: list::two_numbers(&given)?,
         limit: ROWS,
     };
-    let page = locations::list(&app.pool, &filter).await?;
-    let asked = Asked::new(
-        "/locations",
-        [
-            ("application", application.clone()),
-            ("status", status.clone()),
-            ("hooks", hooks.clone()),
-            ("q", q.clone()),
-        ],
-    );
+    let found = locations::list(&app.pool, &filter).await?;
     let view = context! {
-        items => Serde(page.items),
-        next => asked.page(page.next_cursor.as_deref()),
-        first => query.cursor.is_some().then(|| asked.first()),
-        is_filtered => asked.is_filtered(),
-        asked => context! { application, status, hooks, q },
+        items => Serde(found.items),
         applications => frame::applications(&app),
         statuses => Status::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>(),
         hook_states => Hooks::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>(),
+        ..asked.view(&given, found.next_cursor.as_deref())
     };
     let page = Page {
         family: "/locations",

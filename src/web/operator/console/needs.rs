@@ -1,11 +1,15 @@
 //! What needs a person, worst first: what the alerts watch too, as far as this process and the database know it. Each
 //! names the section of the runbook that says what to do.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use crate::{app::App, domain::span, store::stats::Stats};
+use crate::{
+    app::{App, rounds},
+    domain::{ids::ApplicationId, span},
+    store::{self, PgPool, reading::ledger, stats::Stats},
+};
 
 /// Events older than this should have been judged.
 const JUDGED_WITHIN: f64 = 120.0;
@@ -16,8 +20,11 @@ const BEGUN_WITHIN: f64 = 600.0;
 /// A connection with less time left than this needs a look.
 const ACTIVATION_LEFT: f64 = 1_800.0;
 
-/// Comparing should have come to an end within this.
-const COMPARED_WITHIN: f64 = 6.0 * 3_600.0;
+/// Comparing should have come to an end within this, unless it is planned to take longer.
+const COMPARED_WITHIN: Duration = Duration::from_secs(6 * 3_600);
+
+/// What became of a call that moves money should be known by then.
+const MONEY_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// A forwarded event should have arrived by then.
 const FORWARDED_WITHIN: f64 = 3_600.0;
@@ -59,15 +66,48 @@ impl Need {
     }
 }
 
-/// Everything that needs a person. Without `stats` the database did not answer.
-pub(super) fn all(app: &App, stats: Option<&Stats>) -> Vec<Need> {
+/// What the database knows of it.
+pub(super) struct Known {
+    /// The figures that metrics show too.
+    pub stats: Stats,
+    /// Calls that move money and of which nobody will know by itself what became of them.
+    in_doubt: i64,
+    /// How long ago the last complete round of comparing may have begun.
+    compared_within: BTreeMap<ApplicationId, Duration>,
+}
+
+impl Known {
+    /// Reads what it knows beside the figures.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(super) async fn read(app: &App, pool: &PgPool, stats: Stats) -> store::Result<Self> {
+        let in_doubt = ledger::in_doubt(pool, MONEY_WITHIN).await?;
+        let mut compared_within = BTreeMap::new();
+        if app.config.reconcile.enabled {
+            for (demand, applications) in rounds::demands(app, pool, app.all_served(), None).await?.into_values() {
+                let within = demand.plan().too_long().max(COMPARED_WITHIN);
+                compared_within.extend(applications.into_iter().map(|application| (application, within)));
+            }
+        }
+        Ok(Self {
+            stats,
+            in_doubt,
+            compared_within,
+        })
+    }
+}
+
+/// Everything that needs a person. When nothing is `known`, the database did not answer.
+pub(super) fn all(app: &App, known: Option<&Known>) -> Vec<Need> {
     let mut needs = Vec::new();
     of_this_process(app, &mut needs);
-    match stats {
-        Some(stats) => {
-            waiting(stats, &mut needs);
-            places(app, stats, &mut needs);
-            decisions(stats, &mut needs);
+    match known {
+        Some(known) => {
+            waiting(&known.stats, &mut needs);
+            places(app, &known.stats, &mut needs);
+            comparing(known, &mut needs);
+            decisions(known, &mut needs);
         }
         None => needs.push(
             Need::new(
@@ -124,11 +164,27 @@ fn of_this_process(app: &App, needs: &mut Vec<Need>) {
             text,
         ));
     }
-    if app.metrics.rules_refused.get() > 0 {
-        let text =
-            "The files of the rules have mistakes; the rules before are still in use. `bellhop check` names them.";
-        needs.push(Need::new("BellhopRulesRefused", "Rules were refused", text).at("/rules"));
-    }
+    needs.extend(rules(app));
+}
+
+/// How the files of the rules were read again last, when the rules before are still in use.
+fn rules(app: &App) -> Option<Need> {
+    let last = app.rulebook.last_reloading()?;
+    let problem = last.problem?;
+    let (headline, text) = match last.result {
+        "refused" => (
+            "Rules were refused",
+            "The files of the rules have mistakes; the rules before are still in use. `bellhop check` names them."
+                .to_owned(),
+        ),
+        _ => (
+            "Rules were not replaced",
+            format!(
+                "The files of the rules were read again and could not be taken: {problem}. The rules before are still in use."
+            ),
+        ),
+    };
+    Some(Need::new("BellhopRulesRefused", headline, text).at("/rules"))
 }
 
 fn waiting(stats: &Stats, needs: &mut Vec<Need>) {
@@ -179,50 +235,50 @@ fn places(app: &App, stats: &Stats, needs: &mut Vec<Need>) {
             needs.push(need.at(format!("/locations?application={application}&status=pending")));
         }
     }
-    let unheard: i64 = ["missing", "refused"]
-        .into_iter()
-        .flat_map(|state| hooks(stats, state))
-        .sum();
-    if unheard > 0 {
-        let text =
-            format!("Active locations whose webhook settings do not have our address, or cannot be read: {unheard}.");
-        needs.push(Need::new("BellhopHooksMissing", "Webhooks do not come to us", text).at("/locations?hooks=missing"));
-    }
-    if app.config.reconcile.enabled {
-        let now = chrono::Utc::now().timestamp_millis() as f64 / 1_000.0;
-        for served in app.all_served() {
-            let at = stats.reconciled_at.get(&served.id.0).copied().unwrap_or(0.0);
-            if at > 0.0 && now - at > COMPARED_WITHIN {
-                let text = format!(
-                    "Application {}: the last complete round began {} ago.",
-                    served.id,
-                    ago(now - at)
-                );
-                needs.push(
-                    Need::new(
-                        "BellhopReconcileStale",
-                        "Comparing with the marketplace is behind",
-                        text,
-                    )
-                    .at("/reconciliation"),
-                );
-            }
+    for (state, headline, what) in [
+        ("missing", "Webhooks do not come to us", "do not have our address"),
+        (
+            "refused",
+            "Webhook settings cannot be read",
+            "the marketplace does not show us",
+        ),
+    ] {
+        let count = hooks(stats, state);
+        if count > 0 {
+            let text = format!("Active locations whose webhook settings {what}: {count}.");
+            needs.push(Need::new("BellhopHooksMissing", headline, text).at(format!("/locations?hooks={state}")));
         }
     }
 }
 
-fn hooks<'s>(stats: &'s Stats, wanted: &'s str) -> impl Iterator<Item = i64> + 's {
-    stats
-        .hooks
-        .iter()
-        .filter(move |((_, state), _)| state == wanted)
-        .map(|(_, count)| *count)
+fn comparing(known: &Known, needs: &mut Vec<Need>) {
+    let now = chrono::Utc::now().timestamp_millis() as f64 / 1_000.0;
+    for (application, within) in &known.compared_within {
+        let at = known.stats.reconciled_at.get(&application.0).copied().unwrap_or(0.0);
+        if at > 0.0 && now - at > within.as_secs_f64() {
+            let text = format!(
+                "Application {application}: the last complete round began {} ago.",
+                ago(now - at)
+            );
+            let headline = "Comparing with the marketplace is behind";
+            needs.push(Need::new("BellhopReconcileStale", headline, text).at("/reconciliation"));
+        }
+    }
 }
 
-fn decisions(stats: &Stats, needs: &mut Vec<Need>) {
-    if let Some(count) = stats.ledger.get("unknown").filter(|count| **count > 0) {
-        let text =
-            format!("Calls that move money: {count}. Whether they happened is not known, and they are not repeated.");
+/// At how many active locations that is what was seen of the webhook settings.
+fn hooks(stats: &Stats, wanted: &str) -> i64 {
+    let of = stats.hooks.iter().filter(|((_, state), _)| state == wanted);
+    of.map(|(_, count)| *count).sum()
+}
+
+fn decisions(known: &Known, needs: &mut Vec<Need>) {
+    let stats = &known.stats;
+    if known.in_doubt > 0 {
+        let text = format!(
+            "Calls that move money: {}. Whether they happened is not known, and they are not repeated.",
+            known.in_doubt
+        );
         needs.push(
             Need::new("BellhopPaymentUnknown", "Money is in doubt", text)
                 .urgent()

@@ -50,6 +50,11 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "That does not work", text)
     }
 
+    /// The cursor of the address is none of ours.
+    pub(super) fn no_page() -> Self {
+        Self::invalid("This way to the next page is not whole. Go back to the first.")
+    }
+
     /// It is not for who asks.
     pub(super) fn forbidden(text: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "Refused", text)

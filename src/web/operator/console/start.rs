@@ -10,7 +10,7 @@ use super::{
     super::{entry::Visitor, probes},
     charts::Chart,
     frame::Page,
-    needs,
+    needs::{self, Known},
 };
 use crate::{
     app::App,
@@ -34,13 +34,17 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
 
 async fn start(app: web::Data<App>, request: HttpRequest, visitor: Visitor) -> HttpResponse {
     let reasons = probes::why_not(&app, &request).await;
-    let stats = asked(stats::read(&app.pool, app.config.activation.limit)).await;
-    let needs = needs::all(&app, stats.as_ref());
-    let charts = match stats {
+    let known = asked(async {
+        let stats = stats::read(&app.pool, app.config.activation.limit).await?;
+        Known::read(&app, &app.pool, stats).await
+    })
+    .await;
+    let needs = needs::all(&app, known.as_ref());
+    let charts = match known {
         Some(_) => asked(charts(&app)).await,
         None => None,
     };
-    let counts = stats.as_ref().map(|stats| counts(&app, stats));
+    let counts = known.as_ref().map(|known| counts(&app, &known.stats));
     let page = Page {
         family: "/",
         template: "start.html",

@@ -60,20 +60,21 @@ pub(crate) fn given(headers: &HeaderMap) -> Option<String> {
         .map(|(_, value)| (*value).to_owned())
 }
 
-/// The cookie that begins a session; `protected` when the browser speaks TLS, be it with a proxy in front of us.
+/// The cookie that begins a session; `protected` when the browser speaks TLS, be it with a proxy in front of us. It comes
+/// along when a link of another site leads here, and with nothing else that such a site asks for.
 pub(crate) fn cookie(session: &str, protected: bool) -> String {
     let seconds = LASTS.as_secs();
     match protected {
-        true => format!("{PROTECTED}={session}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict; Secure"),
-        false => format!("{PLAIN}={session}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict"),
+        true => format!("{PROTECTED}={session}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax; Secure"),
+        false => format!("{PLAIN}={session}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax"),
     }
 }
 
 /// The cookies that end it, under either name.
 pub(crate) fn farewell() -> [String; 2] {
     [
-        format!("{PROTECTED}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict; Secure"),
-        format!("{PLAIN}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"),
+        format!("{PROTECTED}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure"),
+        format!("{PLAIN}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"),
     ]
 }
 

@@ -199,3 +199,25 @@ async fn every_page_can_be_read_on_a_phone_and_in_the_dark(pool: PgPool) {
     browser.close().await;
     stage.end().await;
 }
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_link_on_a_page_of_another_site_leads_here_while_one_is_logged_in(pool: PgPool) {
+    let stage = Stage::set(pool, RULES).await;
+    stage.connected(&[1]).await;
+    let browser = Browser::open(1280, 900).await;
+    browser.page.goto(address(&stage, "/login")).await.expect("a page");
+    press(&browser, format!("{OPERATOR_TOKEN}{}", char::from(Key::Enter))).await;
+    sees(&stage, &browser, "All is well.").await;
+    let here = async || browser.page.current_url().await.expect("an address").path().to_owned();
+    // Such a page has no site at all, and so is none of ours.
+    for (path, ends) in [(place(1), place(1)), (format!("/login?to={}", place(1)), place(1))] {
+        let elsewhere = format!("data:text/html,<a id=way href={}>Look</a>", address(&stage, &path));
+        browser.page.goto(&elsewhere).await.expect("another site");
+        let way = browser.page.find(By::Id("way")).await.expect("a link");
+        way.click().await.expect("followed");
+        stage.until("the page", async || here().await == ends).await;
+        sees(&stage, &browser, "Compare now").await;
+    }
+    browser.close().await;
+    stage.end().await;
+}

@@ -8,9 +8,11 @@ mod events;
 mod forms;
 mod jobs;
 mod ledger;
+mod needs;
 mod pages;
 mod reconciling;
 mod rules;
+mod stories;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bellhop::domain::signature::hmac_sha256;

@@ -288,6 +288,24 @@ async fn locations_are_found_by_name_number_and_state_and_none_is_lost_between_p
         }
     }
     assert_eq!(found, (1..=120).collect::<Vec<i64>>());
+    for (query, said) in [
+        (
+            "status=nonsense",
+            "status=nonsense: write one of pending, active, frozen, uninstalled",
+        ),
+        (
+            "hooks=nonsense",
+            "hooks=nonsense: write one of registered, former, missing, refused",
+        ),
+        (
+            "cursor=7",
+            "This way to the next page is not whole. Go back to the first.",
+        ),
+    ] {
+        let answer = open(&stage, &format!("/locations?{query}"), &[("cookie", &inside())]).await;
+        assert_eq!(answer.status, 400, "{query}");
+        assert!(answer.body.contains(said), "{query}: {}", answer.body);
+    }
     for (query, wanted) in [
         ("q=anna", vec![77]),
         ("q=42", vec![42]),

@@ -130,3 +130,34 @@ async fn files_with_mistakes_are_refused_and_the_page_says_why(pool: PgPool) {
     assert!(!said.contains("Why they were refused"), "{said}");
     stage.end().await;
 }
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn a_bulk_action_is_no_rule_that_has_gone(pool: PgPool) {
+    let stage = Stage::set(pool, "").await;
+    stage.connected(&[1]).await;
+    let file = "[bulk]\nname = \"spring\"\n[[bulk.then]]\naction = \"set_tag\"\ntag = \"spring\"\n";
+    let new = serde_json::json!({"application": APP, "file": file});
+    let (_, plan) = stage.order_with("plans", &new).await;
+    let confirm = serde_json::json!({"confirm": plan["confirmation"]});
+    let apply = format!("plans/{}/apply", plan["plan_id"]);
+    assert_eq!(stage.order_with(&apply, &confirm).await.0, 202);
+    stage.settled().await;
+    let desk = Desk::operator(&stage).await;
+    let job = stage.api("jobs?action=set_tag").await["items"][0]["id"].clone();
+    let page = desk.page(&format!("/jobs/{job}")).await.replace("&#x2f;", "/");
+    let rule = format!("/rules/{APP}/bulk.spring");
+    assert!(page.contains(&format!("href=\"{rule}\"")), "{page}");
+    let said = words(&desk.page(&rule).await);
+    for words in [
+        "spring bulk action",
+        &format!("bellhop plans --application {APP}"),
+        "bellhop plan show NUMBER",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(
+        !said.contains("has no such rule") && !said.contains("has not fired yet"),
+        "{said}"
+    );
+    stage.end().await;
+}

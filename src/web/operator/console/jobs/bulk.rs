@@ -6,7 +6,7 @@ use minijinja::{Value, context};
 
 use super::{
     super::{
-        super::entry::Visitor,
+        super::entry::{Visitor, orders},
         guard::Form,
         list::{Asked, Given, filled},
         refusal::Refusal,
@@ -179,6 +179,7 @@ async fn confirm(
         return Ok(foreseen.show(&word, &visitor, Some(&mistake)));
     }
     let results = jobs::obey_all(&app.pool, order, &moving, false).await?;
+    orders::jobs(order, &foreseen.asked.fields(), &results);
     app.wake.for_jobs();
     let done = results.iter().filter(|one| one.reason.is_none()).count();
     let refused: Vec<Value> = results

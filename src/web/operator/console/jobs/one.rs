@@ -9,18 +9,10 @@ use crate::{
     app::App,
     domain::{action::Action, ids::JobId},
     store::{
-        self,
         jobs::{self, Order},
-        reading::{
-            firings as stored,
-            jobs::{self as reading, Job},
-            ledger::{self, Entry},
-        },
+        reading::{firings as stored, jobs as reading, ledger},
     },
 };
-
-/// Money movements of a place that are looked through for that of a job.
-const ENTRIES: i64 = 200;
 
 pub(super) fn routes(service: &mut web::ServiceConfig) {
     service
@@ -49,7 +41,7 @@ async fn show(
     let view = context! {
         firing => Serde(firing),
         steps => Serde(steps),
-        money => Serde(money(&app, job).await?),
+        money => Serde(ledger::of_job(&app.pool, job.id).await?),
         is_of_connection,
         can_retry => may(matches!(job.state.as_str(), "discarded" | "cancelled")),
         can_hasten => may(job.state == "available" && job.attempts > 0),
@@ -62,18 +54,6 @@ async fn show(
 
 fn unknown(id: i64) -> Refusal {
     Refusal::not_found(format!("There is no job {id}. Old ones are dropped with their day."))
-}
-
-/// The money that a job moves, or has moved.
-async fn money(app: &App, job: &Job) -> store::Result<Option<Entry>> {
-    let filter = ledger::Filter {
-        application: Some(job.application_id),
-        location: Some(job.location_id),
-        limit: ENTRIES,
-        ..ledger::Filter::default()
-    };
-    let entries = ledger::list(&app.pool, &filter).await?.items;
-    Ok(entries.into_iter().find(|entry| entry.job_id == job.id))
 }
 
 async fn obey(app: web::Data<App>, path: web::Path<(i64, String)>) -> Result<HttpResponse, Refusal> {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     app::{App, rulebook::Rules},
-    domain::ids::ApplicationId,
+    domain::{action::BULK, ids::ApplicationId},
     rules::{Outline, Rule},
     store::{
         self, holds,
@@ -135,7 +135,7 @@ async fn all(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) ->
         is_counted => tallies.is_some(),
         count => rules.count(),
         loaded_at => rules.loaded_at.to_rfc3339(),
-        last => last.map(|last| context! { at => last.at.to_rfc3339(), refused => last.refused }),
+        last => last.map(|last| context! { at => last.at.to_rfc3339(), result => last.result, problem => last.problem }),
         done => given.get("done"),
     };
     Ok(page("rules.html", "Rules").show(&visitor, view))
@@ -177,6 +177,8 @@ async fn one(
         application => id,
         rule => &name,
         outline => Serde(outline),
+        // What its own name is, without what tells it from those of rules.
+        bulk => name.strip_prefix(BULK),
         counts => counts(tallies.as_deref(), application, &name),
         skipped,
         over,

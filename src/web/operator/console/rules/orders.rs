@@ -23,10 +23,8 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
 
 /// The page shows how it ended.
 async fn reload(app: web::Data<App>) -> HttpResponse {
-    let word = match rulebook::reload(&app).await {
-        Ok(_) => "loaded",
-        Err(_) => "refused",
-    };
+    let reloaded = rulebook::reload(&app).await;
+    let word = reloaded.map_or_else(|why| why.as_str(), |_| "loaded");
     frame::see(&format!("/rules?done={word}"))
 }
 

@@ -1,6 +1,15 @@
-use std::time::Duration;
+//! How long rounds of comparing take: what they need, and what they may use of a request budget.
 
-use super::inventory::PAGE;
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{App, served::Served};
+use crate::{
+    domain::ids::ApplicationId,
+    store::{self, PgPool, reconciliations},
+};
+
+/// Locations on one page of the list of connected ones; the most it takes.
+pub const PAGE: u32 = 1000;
 
 /// What rounds need and what they may use, for all applications that share one request budget.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +45,44 @@ pub struct Plan {
     pub unseen: Duration,
 }
 
+/// What the rounds of these applications need, with the applications, for each request budget that some of them share;
+/// with so many `locations` each instead of those that are known.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn demands<'a>(
+    app: &'a App,
+    pool: &PgPool,
+    served: impl Iterator<Item = &'a Served>,
+    locations: Option<u64>,
+) -> store::Result<BTreeMap<&'a str, (Demand, Vec<ApplicationId>)>> {
+    let settings = &app.config.reconcile;
+    let mut demands = BTreeMap::new();
+    for served in served {
+        let known = reconciliations::extent(pool, served.id).await?;
+        let number = |count: i64| u64::try_from(count).unwrap_or(0);
+        let places = locations.unwrap_or(number(known.places));
+        let hooks = locations.unwrap_or(number(known.active));
+        let (demand, applications) = demands.entry(&*served.budget_scope).or_insert_with(|| {
+            let nothing = Demand {
+                places: 0,
+                urgent: 0,
+                hooks: 0,
+                requests_per_minute: served.limits.per_minute,
+                share: settings.share,
+                interval: settings.interval,
+                hooks_interval: settings.hooks_interval,
+            };
+            (nothing, Vec::new())
+        });
+        demand.places += places;
+        demand.urgent += number(known.urgent);
+        demand.hooks += served.config.user_token.as_ref().map_or(0, |_| hooks);
+        applications.push(served.id);
+    }
+    Ok(demands)
+}
+
 impl Demand {
     /// Plans it.
     pub fn plan(self) -> Plan {
@@ -55,6 +102,14 @@ impl Demand {
             urgent: takes(pages + self.urgent),
             unseen: round.max(self.interval),
         }
+    }
+}
+
+impl Plan {
+    /// When the last complete round began longer ago than this, comparing is behind its plan. Until a round is over the
+    /// one before is the last, so that half as much again as both take together is too long.
+    pub fn too_long(&self) -> Duration {
+        (self.unseen + self.round).mul_f64(1.5)
     }
 }
 
@@ -84,6 +139,7 @@ mod tests {
         let many = demand(10_000).plan();
         assert_eq!((many.requests, many.round.as_secs() / 60), (10_011, 166));
         assert_eq!(many.unseen, many.round);
+        assert_eq!((few.too_long().as_secs(), many.too_long()), (1_351, many.round * 3));
         assert_eq!(many.urgent.as_secs(), 111, "what is urgent does not wait for the rest");
     }
 
