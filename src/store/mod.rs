@@ -30,6 +30,8 @@ pub mod installations;
 pub mod jobs;
 /// Calls that move money, and what became of them.
 pub mod ledger;
+/// People who look: connections of their own, and questions that end.
+pub mod looking;
 /// Looks at the status of places.
 pub mod looks;
 /// Day partitions: made ahead, dropped when old.
@@ -40,6 +42,8 @@ pub mod past;
 pub mod plans;
 /// How much of what is refused is kept.
 pub mod quarantine;
+/// Indexes of rare rows.
+pub mod rare;
 /// Reading for people: lists and details of the API and the terminal.
 pub mod reading;
 /// Comparing with the marketplace.
@@ -93,13 +97,27 @@ const PLANNED_ANEW: &str = "set plan_cache_mode = force_custom_plan";
 /// # Errors
 /// When `url` is no PostgreSQL address.
 pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<PgPool> {
+    pool_of(url, (connections, patience), BOUNDS, None)
+}
+
+/// A pool whose connections ask the server for `bounds`. Where they may be idle for so long, none is kept for ever.
+fn pool_of(
+    url: &str,
+    (connections, patience): (u32, Duration),
+    bounds: &'static str,
+    idle: Option<Duration>,
+) -> sqlx::Result<PgPool> {
     let options = PgConnectOptions::from_str(url)?.application_name("bellhop");
-    Ok(PgPoolOptions::new()
+    let mut pool = PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(patience)
-        .after_connect(|connection, _| {
+        .acquire_timeout(patience);
+    if let Some(idle) = idle {
+        pool = pool.idle_timeout(idle);
+    }
+    Ok(pool
+        .after_connect(move |connection, _| {
             Box::pin(async move {
-                for set in [BOUNDS, PLANNED_ANEW] {
+                for set in [bounds, PLANNED_ANEW] {
                     sqlx::raw_sql(set).execute(&mut *connection).await?;
                 }
                 Ok(())

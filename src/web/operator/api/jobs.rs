@@ -88,11 +88,11 @@ async fn list(app: Bellhop, _: Nothing, query: JobsQuery) -> Result<Page<Job>, P
         before: number(query.cursor.as_deref())?,
         limit: limit(query.limit)?,
     };
-    Ok(reading::list(&app.pool, &filter).await?)
+    Ok(reading::list(&*app.readers.look().await?, &filter).await?)
 }
 
 async fn show(app: Bellhop, Numbered { id }: Numbered, _: Nothing) -> Result<Detail, Problem> {
-    let found = reading::show(&app.pool, id).await?;
+    let found = reading::show(&*app.readers.look().await?, id).await?;
     found.ok_or_else(|| unknown(id))
 }
 
@@ -193,7 +193,7 @@ async fn some(app: &App, order: Order, (usual, wanted): (&str, Jobs)) -> Result<
         before: None,
         limit: limit(wanted.limit)?,
     };
-    let page = reading::list(&app.pool, &filter).await?;
+    let page = reading::list(&*app.readers.look().await?, &filter).await?;
     // The oldest first: what comes back keeps its order.
     let ids: Vec<i64> = page.items.iter().rev().map(|job| job.id).collect();
     let items = jobs::obey_all(&app.pool, order, &ids, wanted.dry_run).await?;

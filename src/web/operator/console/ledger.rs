@@ -30,7 +30,8 @@ async fn show(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) -
         before: list::cursor(&given)?,
         limit: ROWS,
     };
-    let found = ledger::list(&app.pool, &filter).await?;
+    let look = app.readers.look().await?;
+    let found = ledger::list(&look, &filter).await?;
     // What is not settled stands first, on the first page of a list that is not of one state.
     let mut open: Vec<Entry> = Vec::new();
     if filter.state.is_none() && filter.before.is_none() {
@@ -39,7 +40,7 @@ async fn show(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) -
                 state: Some(state.as_str().to_owned()),
                 ..filter.clone()
             };
-            open.extend(ledger::list(&app.pool, &filter).await?.items);
+            open.extend(ledger::list(&look, &filter).await?.items);
         }
     }
     let listed = |entry: &Entry| open.iter().any(|one| one.id == entry.id);

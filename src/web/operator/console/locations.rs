@@ -45,7 +45,7 @@ async fn list(app: web::Data<App>, query: web::Query<Query>, visitor: Visitor) -
         after: asked::two_numbers(query.cursor.as_deref()).map_err(|problem| Refusal::invalid(problem.to_string()))?,
         limit: ROWS,
     };
-    let page = locations::list(&app.pool, &filter).await?;
+    let page = locations::list(&*app.readers.look().await?, &filter).await?;
     let asked = Asked::new(
         "/locations",
         [

@@ -59,17 +59,32 @@ impl Need {
     }
 }
 
-/// Everything that needs a person. Without `stats` the database did not answer.
-pub(super) fn all(app: &App, stats: Option<&Stats>) -> Vec<Need> {
+/// Why there are no figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoFigures {
+    /// Counting took too long.
+    Late,
+    /// The database did not answer.
+    Away,
+}
+
+/// Everything that needs a person, as far as there are figures.
+pub(super) fn all(app: &App, stats: Result<&Stats, &NoFigures>) -> Vec<Need> {
     let mut needs = Vec::new();
     of_this_process(app, &mut needs);
     match stats {
-        Some(stats) => {
+        Ok(stats) => {
             waiting(stats, &mut needs);
             places(app, stats, &mut needs);
             decisions(stats, &mut needs);
         }
-        None => needs.push(
+        Err(NoFigures::Late) => needs.push(Need::new(
+            "BellhopPoolExhausted",
+            "The figures took too long",
+            "The database answers, and did not count in time what waits. So what is not named here may not be well. \
+             Load this page again in a while; if it stays so, find out what holds the database up.",
+        )),
+        Err(NoFigures::Away) => needs.push(
             Need::new(
                 "BellhopDatabaseDown",
                 "The database does not answer",

@@ -9,7 +9,7 @@ use crate::{
     app::App,
     domain::{action::Action, ids::JobId},
     store::{
-        self,
+        self, PgPool,
         jobs::{self, Order},
         reading::{
             firings as stored,
@@ -34,13 +34,14 @@ async fn show(
     given: web::Query<Given>,
     visitor: Visitor,
 ) -> Result<HttpResponse, Refusal> {
-    let found = reading::show(&app.pool, *id).await?;
+    let look = app.readers.look().await?;
+    let found = reading::show(&look, *id).await?;
     let detail = found.ok_or_else(|| unknown(*id))?;
     let job = &detail.job;
     let numbers: Vec<i64> = job.firing_id.into_iter().collect();
-    let firing = stored::of_numbers(&app.pool, &numbers).await?.pop();
+    let firing = stored::of_numbers(&look, &numbers).await?.pop();
     let steps = match &firing {
-        Some(firing) => firings::jobs_of(&app, firing).await?,
+        Some(firing) => firings::jobs_of(&look, firing).await?,
         None => Vec::new(),
     };
     let is_of_connection = Action::OF_CONNECTIONS.contains(&job.action.as_str());
@@ -49,7 +50,7 @@ async fn show(
     let view = context! {
         firing => Serde(firing),
         steps => Serde(steps),
-        money => Serde(money(&app, job).await?),
+        money => Serde(money(&look, job).await?),
         is_of_connection,
         can_retry => may(matches!(job.state.as_str(), "discarded" | "cancelled")),
         can_hasten => may(job.state == "available" && job.attempts > 0),
@@ -65,14 +66,14 @@ fn unknown(id: i64) -> Refusal {
 }
 
 /// The money that a job moves, or has moved.
-async fn money(app: &App, job: &Job) -> store::Result<Option<Entry>> {
+async fn money(pool: &PgPool, job: &Job) -> store::Result<Option<Entry>> {
     let filter = ledger::Filter {
         application: Some(job.application_id),
         location: Some(job.location_id),
         limit: ENTRIES,
         ..ledger::Filter::default()
     };
-    let entries = ledger::list(&app.pool, &filter).await?.items;
+    let entries = ledger::list(pool, &filter).await?.items;
     Ok(entries.into_iter().find(|entry| entry.job_id == job.id))
 }
 
