@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -19,6 +19,7 @@ use crate::{
     },
     domain::event::State,
     rules::nearest,
+    store::looking::NotSeen,
 };
 
 #[derive(Args)]
@@ -78,12 +79,16 @@ impl Replay {
         let dry = self.dry_run || !is_meant;
         let report = with_app(look.config.load()?, async |app: &App| {
             self.known_rule(app)?;
-            let _progress = Progress::begin(if dry { "Judging" } else { "Handing over" });
-            let report = match dry {
-                true => replays::foresee(app, &ask).await,
-                false => replays::begin(app, &ask).await,
-            };
-            report.map_err(explained)
+            let progress = Progress::begin(if dry { "Judging" } else { "Handing over" });
+            let watch = |looked| progress.say(|| format!("{looked} events looked at"));
+            match dry {
+                true => match replays::foresee_all(app, &ask, &watch).await {
+                    Err(NotSeen::Store(error)) => Err(explained(error)),
+                    Err(NotSeen::Busy) => Err(anyhow!("nobody else looks from here, and yet there was no place")),
+                    Ok(report) => Ok(report),
+                },
+                false => replays::begin_all(app, &ask, &watch).await.map_err(explained),
+            }
         })
         .await?;
         match look.json {

@@ -21,7 +21,7 @@ use crate::{
     store::{
         self, PgPool, holds,
         reading::{
-            firings::{self, Filter},
+            firings,
             rules::{self, Tally},
         },
     },
@@ -30,7 +30,7 @@ use crate::{
 /// Where the list is.
 const ADDRESS: &str = "/rules";
 
-/// Counting may take so long.
+/// Counting, or looking for the last firings, may take so long.
 const COUNTING: Duration = Duration::from_secs(2);
 
 /// Held firings that are shown.
@@ -155,14 +155,9 @@ async fn one(
     let outline = known(&rules, application, &name).map(Rule::outline);
     let look = app.readers.look().await?;
     let held = holds::list(&look, Some((application, &name)), (HELD, None)).await?;
-    let filter = Filter {
-        application: Some(id),
-        rule: Some(name.clone()),
-        limit: LATELY,
-        ..Filter::default()
-    };
-    let lately = firings::list(&look, &filter).await?;
-    if outline.is_none() && held.items.is_empty() && lately.items.is_empty() {
+    let lately = firings::lately(&look, (id, &name), LATELY, COUNTING).await?;
+    let has_none = lately.as_ref().is_some_and(Vec::is_empty);
+    if outline.is_none() && held.items.is_empty() && has_none {
         return Err(Refusal::not_found(format!("Application {id} has no rule `{name}`.")));
     }
     let tallies = tallies(&look, seconds).await?;
@@ -186,7 +181,7 @@ async fn one(
         held => Serde(held.items),
         waiting => waiting.map_or(0, |(.., count)| *count),
         most => orders::MOST,
-        lately => Serde(lately.items),
+        lately => Serde(lately),
         done => given.get("done"),
         how_many => frame::number("number", given.get("number").map(String::as_str))?,
     };
