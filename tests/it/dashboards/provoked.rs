@@ -178,7 +178,7 @@ async fn alerts_fire_when_a_running_bellhop_is_in_trouble(pool: PgPool) {
     changes(&stage, "create", 12).await;
     fires(&prometheus, &mut seen, &["BellhopMarketplaceSilent"]).await;
 
-    stage.service.app.pool.close().await;
+    stage.without_database().await;
     fires(&prometheus, &mut seen, &["BellhopDatabaseDown"]).await;
     stage.service.stop().await;
     fires(&prometheus, &mut seen, &["BellhopDown"]).await;
