@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(30);
 
 /// What takes longer has too much to look through.
-const BOUNDS: &str = "set statement_timeout = '10s'; set lock_timeout = '10s'; set default_transaction_read_only = on";
+const BOUND: &str = "set statement_timeout = '10s'";
 
 /// The connections of those who look.
 pub struct Readers {
@@ -47,7 +47,7 @@ impl Readers {
     /// # Errors
     /// When `url` is no PostgreSQL address.
     pub fn new(url: &str, patience: Duration) -> sqlx::Result<Self> {
-        let pool = pool_of(url, (READERS, patience), BOUNDS, Some(IDLE))?;
+        let pool = pool_of(url, (READERS, patience), Some((BOUND, IDLE)))?;
         let places = Semaphore::new(READERS as usize);
         Ok(Self { pool, places })
     }

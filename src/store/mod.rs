@@ -97,27 +97,26 @@ const PLANNED_ANEW: &str = "set plan_cache_mode = force_custom_plan";
 /// # Errors
 /// When `url` is no PostgreSQL address.
 pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<PgPool> {
-    pool_of(url, (connections, patience), BOUNDS, None)
+    pool_of(url, (connections, patience), None)
 }
 
-/// A pool whose connections ask the server for `bounds`. Where they may be idle for so long, none is kept for ever.
+/// A pool whose connections may ask the server for one thing more, and then are given back when they are idle for so long.
 fn pool_of(
     url: &str,
     (connections, patience): (u32, Duration),
-    bounds: &'static str,
-    idle: Option<Duration>,
+    more: Option<(&'static str, Duration)>,
 ) -> sqlx::Result<PgPool> {
     let options = PgConnectOptions::from_str(url)?.application_name("bellhop");
     let mut pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(patience);
-    if let Some(idle) = idle {
+    if let Some((_, idle)) = more {
         pool = pool.idle_timeout(idle);
     }
     Ok(pool
         .after_connect(move |connection, _| {
             Box::pin(async move {
-                for set in [bounds, PLANNED_ANEW] {
+                for set in [BOUNDS, PLANNED_ANEW].into_iter().chain(more.map(|(set, _)| set)) {
                     sqlx::raw_sql(set).execute(&mut *connection).await?;
                 }
                 Ok(())

@@ -20,7 +20,7 @@ use crate::{
         ids::{ApplicationId, EventId, LocationId},
     },
     store::{
-        self, PgTransaction,
+        self, PgPool, PgTransaction,
         events::{self, Delivery},
         inbox::Waiting,
         looking::NotSeen,
@@ -154,15 +154,16 @@ impl Route {
 /// # Errors
 /// When the database does not answer.
 pub async fn foresee(app: &App, ask: &Ask) -> Result<Report, NotSeen> {
-    foreseen(Run::new(app, ask, true)).await
+    let look = app.readers.look().await?;
+    Ok(foreseen(Run::new(app, ask, true), &look).await?)
 }
 
 /// The same of all events that are meant, for who can wait. `watch` hears how many were looked at.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn foresee_all(app: &App, ask: &Ask, watch: &(dyn Fn(i64) + Sync)) -> Result<Report, NotSeen> {
-    foreseen(Run::new(app, ask, true).watched(watch)).await
+pub async fn foresee_all(app: &App, ask: &Ask, watch: &(dyn Fn(i64) + Sync)) -> store::Result<Report> {
+    foreseen(Run::new(app, ask, true).watched(watch), &app.pool).await
 }
 
 /// Has events judged once more: all of them or, when that fails, none. The judging itself is done by the service. Looks
@@ -182,9 +183,8 @@ pub async fn begin_all(app: &App, ask: &Ask, watch: &(dyn Fn(i64) + Sync)) -> st
     begun(Run::new(app, ask, false).watched(watch)).await
 }
 
-async fn foreseen(mut run: Run<'_>) -> Result<Report, NotSeen> {
-    let look = run.app.readers.look().await?;
-    let mut tx = past::read_only(&look).await?;
+async fn foreseen(mut run: Run<'_>, pool: &PgPool) -> store::Result<Report> {
+    let mut tx = past::read_only(pool).await?;
     run.through(&mut tx).await?;
     tx.rollback().await?;
     Ok(run.report)

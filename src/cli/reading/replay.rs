@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use chrono::{DateTime, Utc};
 use clap::Args;
 
@@ -19,7 +19,6 @@ use crate::{
     },
     domain::event::State,
     rules::nearest,
-    store::looking::NotSeen,
 };
 
 #[derive(Args)]
@@ -81,14 +80,11 @@ impl Replay {
             self.known_rule(app)?;
             let progress = Progress::begin(if dry { "Judging" } else { "Handing over" });
             let watch = |looked| progress.say(|| format!("{looked} events looked at"));
-            match dry {
-                true => match replays::foresee_all(app, &ask, &watch).await {
-                    Err(NotSeen::Store(error)) => Err(explained(error)),
-                    Err(NotSeen::Busy) => Err(anyhow!("nobody else looks from here, and yet there was no place")),
-                    Ok(report) => Ok(report),
-                },
-                false => replays::begin_all(app, &ask, &watch).await.map_err(explained),
-            }
+            let report = match dry {
+                true => replays::foresee_all(app, &ask, &watch).await,
+                false => replays::begin_all(app, &ask, &watch).await,
+            };
+            report.map_err(explained)
         })
         .await?;
         match look.json {
