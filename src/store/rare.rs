@@ -29,14 +29,16 @@ pub async fn index_next(pool: &PgPool) -> sqlx::Result<Option<String>> {
             continue;
         };
         let mut connection = partitions::patient(pool).await?;
-        let made = match alone(&mut connection).await? {
+        let is_alone = alone(&mut connection).await?;
+        let made = match is_alone {
             true => add(&mut connection, (index, &day), rows).await,
-            false => return Ok(None),
+            false => Ok(()),
         };
-        // The lock goes with the connection.
+        // With the connection the lock would go a moment later, and the next day would not get it.
+        leave(&mut connection).await?;
         connection.close().await?;
         return match made {
-            Ok(()) => Ok(Some(day)),
+            Ok(()) => Ok(is_alone.then_some(day)),
             Err(error) if partitions::no_lock(&error) => Ok(None),
             Err(error) => Err(error),
         };
@@ -66,6 +68,13 @@ async fn alone(connection: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "alone!""#, LOCK)
         .fetch_one(connection)
         .await
+}
+
+async fn leave(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("select pg_advisory_unlock_all()")
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn add(connection: &mut PgConnection, (index, day): (&str, &str), rows: &str) -> sqlx::Result<()> {
