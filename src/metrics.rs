@@ -174,8 +174,11 @@ metrics! {
     circuit_state: IntGaugeVec["account"];
     /// Connections to the database.
     database_pool_connections: IntGaugeVec["state"];
-    /// Whether the database answered when the metrics were read.
+    /// Whether the database answered when the metrics were read: 1 also when it was too slow to tell its figures.
     database_up: IntGauge;
+    /// When the figures of the database (installations, queues, ledger, holds) were last read; when reading them takes more
+    /// than 3 s they keep their last values.
+    figures_last_read_timestamp_seconds: Gauge;
     /// Workers that this process is to run; 0 when it only takes deliveries.
     workers: IntGauge;
     /// When a worker last finished a step, successfully or idle.

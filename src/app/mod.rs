@@ -57,7 +57,7 @@ use crate::{
         telegram::Telegram,
         webhook::WebhookSender,
     },
-    store::{self, PgPool, quarantine::Share},
+    store::{self, PgPool, looking::Readers, quarantine::Share},
 };
 
 /// How long somebody waits for a connection to the database.
@@ -91,6 +91,8 @@ pub struct App {
     pub config: Config,
     /// The database.
     pub pool: PgPool,
+    /// The same for people who look, who must not be in the way of the work.
+    pub readers: Readers,
     /// The way in.
     pub intake: Intake,
     /// Who wakes whom.
@@ -126,6 +128,7 @@ impl App {
     pub fn build(config: Config, database_url: &str, spool: Option<Spool>) -> Result<Self> {
         let pool = store::connect(database_url, config.database.connections, DATABASE_PATIENCE)
             .context("database.url is no PostgreSQL address")?;
+        let readers = Readers::new(database_url, DATABASE_PATIENCE).context("database.url is no PostgreSQL address")?;
         let metrics = Metrics::new();
         metrics
             .build_info
@@ -157,6 +160,7 @@ impl App {
             worker: worker_name(),
             stopping: watch::Sender::new(false),
             pool,
+            readers,
             wake,
             metrics,
             config,
@@ -177,10 +181,8 @@ impl App {
 
     /// Closes the connections to the database. A server that hangs is not waited for.
     pub async fn close(&self) {
-        if tokio::time::timeout(DATABASE_PATIENCE, self.pool.close())
-            .await
-            .is_err()
-        {
+        let both = async { tokio::join!(self.pool.close(), self.readers.close()) };
+        if tokio::time::timeout(DATABASE_PATIENCE, both).await.is_err() {
             warn!("The connections to the database were left open: it does not answer");
         }
     }

@@ -63,7 +63,7 @@ pub struct Database {
     pub url: Option<Secret>,
     /// A file that holds it.
     pub url_file: Option<PathBuf>,
-    /// Connections of this process.
+    /// Connections of this process for its work; up to four more are opened while people look.
     pub connections: u32,
     /// The folder of the private cluster.
     pub data_dir: PathBuf,

@@ -115,11 +115,11 @@ pub async fn list(pool: &PgPool, of: Option<Of<'_>>, (limit, after): (i64, Optio
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn counts(pool: &PgPool) -> sqlx::Result<Vec<(ApplicationId, String, i64)>> {
+pub async fn counts(executor: impl sqlx::PgExecutor<'_>) -> sqlx::Result<Vec<(ApplicationId, String, i64)>> {
     let rows = sqlx::query!(
         r#"select application_id, rule, count(*) as "count!" from holds where state = 'held' group by 1, 2"#
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     Ok(rows
         .into_iter()

@@ -30,6 +30,8 @@ pub mod installations;
 pub mod jobs;
 /// Calls that move money, and what became of them.
 pub mod ledger;
+/// People who look: connections of their own, and questions that end.
+pub mod looking;
 /// Looks at the status of places.
 pub mod looks;
 /// Day partitions: made ahead, dropped when old.
@@ -40,6 +42,8 @@ pub mod past;
 pub mod plans;
 /// How much of what is refused is kept.
 pub mod quarantine;
+/// Indexes of rare rows.
+pub mod rare;
 /// Reading for people: lists and details of the API and the terminal.
 pub mod reading;
 /// Comparing with the marketplace.
@@ -85,21 +89,35 @@ const BOUNDS: &str = "set statement_timeout = '60s'; set lock_timeout = '10s'; \
 
 /// A plan that was made while the queue was empty reads whole tables, and a prepared statement keeps it
 /// however long the queue becomes: a claim of 64 lanes then took seconds beside 60,000 jobs. So each
-/// execution is planned by what there is. The statement of the intake joins nothing and needs it not.
-const PLANNED_ANEW: &str = "set plan_cache_mode = force_custom_plan";
+/// execution is planned by what there is. The statement of the intake joins nothing and needs it not. Nor is a plan worth
+/// compiling that is used once: for one across ninety days that took ten seconds, and running it a third of one.
+const PLANNED_ANEW: &str = "set plan_cache_mode = force_custom_plan; set jit = off";
 
 /// A pool on the database of `url`, which is connected to lazily: [`ping`] proves it.
 ///
 /// # Errors
 /// When `url` is no PostgreSQL address.
 pub fn connect(url: &str, connections: u32, patience: Duration) -> sqlx::Result<PgPool> {
+    pool_of(url, (connections, patience), None)
+}
+
+/// A pool whose connections may ask the server for one thing more, and then are given back when they are idle for so long.
+fn pool_of(
+    url: &str,
+    (connections, patience): (u32, Duration),
+    more: Option<(&'static str, Duration)>,
+) -> sqlx::Result<PgPool> {
     let options = PgConnectOptions::from_str(url)?.application_name("bellhop");
-    Ok(PgPoolOptions::new()
+    let mut pool = PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(patience)
-        .after_connect(|connection, _| {
+        .acquire_timeout(patience);
+    if let Some((_, idle)) = more {
+        pool = pool.idle_timeout(idle);
+    }
+    Ok(pool
+        .after_connect(move |connection, _| {
             Box::pin(async move {
-                for set in [BOUNDS, PLANNED_ANEW] {
+                for set in [BOUNDS, PLANNED_ANEW].into_iter().chain(more.map(|(set, _)| set)) {
                     sqlx::raw_sql(set).execute(&mut *connection).await?;
                 }
                 Ok(())

@@ -116,7 +116,8 @@ pub(super) fn is_missing_in(error: &dyn DatabaseError) -> bool {
     error.code().as_deref() == Some("23514") && error.constraint().is_none()
 }
 
-fn no_lock(error: &Error) -> bool {
+/// Whether it was not done because others stood in the way.
+pub(super) fn no_lock(error: &Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     // No lock in time; another partition of the same table is still on its way out.
     matches!(code.as_deref(), Some("55P03" | "55000" | "40P01"))

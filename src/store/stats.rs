@@ -3,9 +3,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
-use super::holds;
+use super::{
+    holds,
+    looking::{hasty, in_time},
+};
 use crate::domain::{action::Priority, ids::ApplicationId};
 
 /// What the gauges show.
@@ -60,27 +63,40 @@ pub struct Business {
     pub ended_left: i64,
 }
 
-/// Reads them all. Connections that are older than `activation_limit` cannot be activated any more and do not count.
+/// Reads them all; `None` when that takes longer than `patience`. Connections that are older than `activation_limit`
+/// cannot be activated any more and do not count.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn read(pool: &PgPool, activation_limit: Duration) -> sqlx::Result<Stats> {
-    let mut stats = waiting(pool).await?;
-    stats.installations = installations(pool).await?;
-    stats.jobs = jobs(pool).await?;
-    stats.discarded_last_day = discarded_last_day(pool).await?;
-    stats.ledger = open_entries(pool).await?;
-    stats.forwarding = forwarding(pool).await?;
-    stats.held = holds::counts(pool).await?;
-    stats.activation_oldest_seconds = oldest_activations(pool, activation_limit).await?;
-    stats.reconciled_at = reconciled_at(pool).await?;
-    stats.hooks = hooks(pool).await?;
-    stats.business = business(pool).await?;
+pub async fn read(pool: &PgPool, activation_limit: Duration, patience: Duration) -> sqlx::Result<Option<Stats>> {
+    let all = async {
+        let mut tx = hasty(pool, patience).await?;
+        all(&mut tx, activation_limit).await
+    };
+    match tokio::time::timeout(patience, all).await {
+        Ok(read) => in_time(read),
+        // Nobody waits for the question that is under way, and it ends by itself.
+        Err(_) => Ok(None),
+    }
+}
+
+async fn all(connection: &mut PgConnection, activation_limit: Duration) -> sqlx::Result<Stats> {
+    let mut stats = waiting(connection).await?;
+    stats.installations = installations(connection).await?;
+    stats.jobs = jobs(connection).await?;
+    stats.discarded_last_day = discarded_last_day(connection).await?;
+    stats.ledger = open_entries(connection).await?;
+    stats.forwarding = forwarding(connection).await?;
+    stats.held = holds::counts(&mut *connection).await?;
+    stats.activation_oldest_seconds = oldest_activations(connection, activation_limit).await?;
+    stats.reconciled_at = reconciled_at(connection).await?;
+    stats.hooks = hooks(connection).await?;
+    stats.business = business(connection).await?;
     Ok(stats)
 }
 
 /// What waits, and since when.
-async fn waiting(pool: &PgPool) -> sqlx::Result<Stats> {
+async fn waiting(connection: &mut PgConnection) -> sqlx::Result<Stats> {
     let waiting = sqlx::query!(
         r#"
         select (select count(*) from inbox) as "unprocessed!",
@@ -94,7 +110,7 @@ async fn waiting(pool: &PgPool) -> sqlx::Result<Stats> {
         "#,
         Priority::Forwarding as i16
     )
-    .fetch_one(pool)
+    .fetch_one(connection)
     .await?;
     Ok(Stats {
         job_oldest_due_seconds: waiting.due,
@@ -105,9 +121,9 @@ async fn waiting(pool: &PgPool) -> sqlx::Result<Stats> {
     })
 }
 
-async fn installations(pool: &PgPool) -> sqlx::Result<BTreeMap<(i64, String), i64>> {
+async fn installations(connection: &mut PgConnection) -> sqlx::Result<BTreeMap<(i64, String), i64>> {
     let rows = sqlx::query!(r#"select application_id, status, count(*) as "count!" from installations group by 1, 2"#)
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?;
     Ok(rows
         .into_iter()
@@ -115,9 +131,9 @@ async fn installations(pool: &PgPool) -> sqlx::Result<BTreeMap<(i64, String), i6
         .collect())
 }
 
-async fn jobs(pool: &PgPool) -> sqlx::Result<BTreeMap<(String, String), i64>> {
+async fn jobs(connection: &mut PgConnection) -> sqlx::Result<BTreeMap<(String, String), i64>> {
     let rows = sqlx::query!(r#"select state, action, count(*) as "count!" from jobs group by 1, 2"#)
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?;
     Ok(rows
         .into_iter()
@@ -125,13 +141,13 @@ async fn jobs(pool: &PgPool) -> sqlx::Result<BTreeMap<(String, String), i64>> {
         .collect())
 }
 
-async fn forwarding(pool: &PgPool) -> sqlx::Result<BTreeMap<(i64, String), (i64, f64)>> {
+async fn forwarding(connection: &mut PgConnection) -> sqlx::Result<BTreeMap<(i64, String), (i64, f64)>> {
     let waiting = sqlx::query!(
         r#"select application_id, rule as "rule!", count(*) as "count!",
                   coalesce(extract(epoch from now() - min(created_at))::float8, 0) as "age!"
            from jobs where action = 'forward_event' and rule is not null group by 1, 2"#
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let by_rule = waiting
         .into_iter()
@@ -139,53 +155,53 @@ async fn forwarding(pool: &PgPool) -> sqlx::Result<BTreeMap<(i64, String), (i64,
     Ok(by_rule.collect())
 }
 
-async fn discarded_last_day(pool: &PgPool) -> sqlx::Result<BTreeMap<String, i64>> {
+async fn discarded_last_day(connection: &mut PgConnection) -> sqlx::Result<BTreeMap<String, i64>> {
     let rows = sqlx::query!(
         r#"select action, count(*) as "count!" from finished_jobs
            where state = 'discarded' and finished_at > now() - interval '1 day' group by 1"#
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| (row.action, row.count)).collect())
 }
 
-async fn open_entries(pool: &PgPool) -> sqlx::Result<BTreeMap<String, i64>> {
+async fn open_entries(connection: &mut PgConnection) -> sqlx::Result<BTreeMap<String, i64>> {
     let rows = sqlx::query!(
         r#"select state, count(*) as "count!" from ledger l
            where state = 'unknown' or (state = 'intended' and exists (select from jobs j where j.id = l.job_id)) group by 1"#
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
 }
 
-async fn oldest_activations(pool: &PgPool, limit: Duration) -> sqlx::Result<BTreeMap<i64, f64>> {
+async fn oldest_activations(connection: &mut PgConnection, limit: Duration) -> sqlx::Result<BTreeMap<i64, f64>> {
     let rows = sqlx::query!(
         r#"select application_id, extract(epoch from now() - min(pending_since))::float8 as "age!" from activations
            where state in ('activating', 'external') and pending_since > now() - make_interval(secs => $1) group by 1"#,
         limit.as_secs_f64()
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| (row.application_id, row.age)).collect())
 }
 
-async fn reconciled_at(pool: &PgPool) -> sqlx::Result<BTreeMap<i64, f64>> {
+async fn reconciled_at(connection: &mut PgConnection) -> sqlx::Result<BTreeMap<i64, f64>> {
     let rows = sqlx::query!(
         r#"select application_id, coalesce(extract(epoch from succeeded_at)::float8, 0) as "at!" from reconciliations"#
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| (row.application_id, row.at)).collect())
 }
 
-async fn hooks(pool: &PgPool) -> sqlx::Result<BTreeMap<(i64, String), i64>> {
+async fn hooks(connection: &mut PgConnection) -> sqlx::Result<BTreeMap<(i64, String), i64>> {
     let rows = sqlx::query!(
         r#"select application_id, hooks as "hooks!", count(*) as "count!"
            from looks join installations i using (application_id, location_id)
            where hooks is not null and i.status = 'active' group by 1, 2"#
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(rows
         .into_iter()
@@ -193,7 +209,7 @@ async fn hooks(pool: &PgPool) -> sqlx::Result<BTreeMap<(i64, String), i64>> {
         .collect())
 }
 
-async fn business(pool: &PgPool) -> sqlx::Result<BTreeMap<i64, Business>> {
+async fn business(connection: &mut PgConnection) -> sqlx::Result<BTreeMap<i64, Business>> {
     let rows = sqlx::query!(
         r#"
         select application_id,
@@ -210,7 +226,7 @@ async fn business(pool: &PgPool) -> sqlx::Result<BTreeMap<i64, Business>> {
         group by 1
         "#
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let business = rows.into_iter().map(|row| {
         let business = Business {

@@ -11,7 +11,7 @@ use crate::{
     store::{
         self, erasing, holds, installations, jobs,
         partitions::{self, DAYS_AHEAD, EVENTS, JOBS},
-        replays, sizes, upkeep,
+        rare, replays, sizes, upkeep,
     },
 };
 
@@ -24,8 +24,8 @@ const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Two clocks that differ by so much tell that one of them has jumped.
 const JUMP: TimeDelta = TimeDelta::days(1);
 
-/// A stop waits for a step, so a step erases for so long and then asks for another.
-const ERASING: Duration = Duration::from_secs(1);
+/// A stop waits for a step, so a step erases or makes indexes for so long and then asks for another.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Makes partitions ahead, takes away what is old, keeps tables small.
 ///
@@ -44,9 +44,13 @@ pub async fn step(app: &App) -> Result<Step> {
     upkeep::forget_delivery_keys(&app.pool, window).await?;
     jobs::drop_empty_lanes(&app.pool).await?;
     daily(app, now).await?;
-    erase(app, now)
+    let erased = erase(app, now)
         .await
-        .context("erasing what is known of uninstalled locations")
+        .context("erasing what is known of uninstalled locations")?;
+    match erased {
+        Step::Idle => index(app).await.context("making indexes"),
+        step => Ok(step),
+    }
 }
 
 async fn drop_old(app: &App, now: DateTime<Utc>) -> Result<()> {
@@ -91,6 +95,18 @@ async fn daily(app: &App, now: DateTime<Utc>) -> Result<()> {
     Ok(())
 }
 
+/// Gives days the indexes that they lack.
+async fn index(app: &App) -> Result<Step> {
+    let began = Instant::now();
+    while let Some(partition) = rare::index_next(&app.pool).await? {
+        info!(partition, "Made an index that a migration brought");
+        if began.elapsed() > AT_ONCE {
+            return Ok(Step::Worked);
+        }
+    }
+    Ok(Step::Idle)
+}
+
 async fn erase(app: &App, now: DateTime<Utc>) -> Result<Step> {
     let began = Instant::now();
     loop {
@@ -105,7 +121,7 @@ async fn erase(app: &App, now: DateTime<Utc>) -> Result<Step> {
                 info!(%place, %before, ?gone, "Erased what was known of a location that is not connected");
                 app.metrics.places_erased_total.inc();
             }
-            if began.elapsed() > ERASING {
+            if began.elapsed() > AT_ONCE {
                 return Ok(Step::Worked);
             }
         }

@@ -8,7 +8,7 @@ password=${password%@*}
 # Not as an argument: those are for everybody to see.
 password=$password psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username="${POSTGRES_USER:-postgres}" <<'SQL'
 \getenv password password
-create role bellhop login nosuperuser nocreatedb nocreaterole noreplication connection limit 60 password :'password';
+create role bellhop login nosuperuser nocreatedb nocreaterole noreplication connection limit 80 password :'password';
 create database bellhop owner bellhop;
 revoke all on database bellhop from public;
 revoke connect on database postgres, template1 from public;

@@ -20,9 +20,10 @@ use crate::{
         ids::{ApplicationId, EventId, LocationId},
     },
     store::{
-        self, PgTransaction,
+        self, PgPool, PgTransaction,
         events::{self, Delivery},
         inbox::Waiting,
+        looking::NotSeen,
         past,
         replays::{self, Filter, Stored},
     },
@@ -45,6 +46,9 @@ pub const KEY_LENGTH: usize = 200;
 
 /// Why nothing is done with a request that was made before.
 const ASKED_BEFORE: &str = "a replay was asked for with this key before";
+
+/// The most events that are looked at for one request, whatever becomes of them.
+const AT_ONCE: i64 = 20_000;
 
 /// Which events, and on what terms.
 #[derive(Debug, Default, Clone, Deserialize, JsonSchema)]
@@ -129,7 +133,7 @@ pub struct Report {
     pub refused: BTreeMap<String, i64>,
     /// The first ones, one by one.
     pub items: Vec<Item>,
-    /// There may be more after this number.
+    /// There may be more after this number: ask again with it as `after`.
     pub more_after: Option<i64>,
 }
 
@@ -153,28 +157,53 @@ impl Route {
     }
 }
 
-/// Tells what a replay would come to. Nothing can be changed by it, and nobody is called.
+/// Tells what a replay would come to. Nothing can be changed by it, and nobody is called. Looks at so many events as
+/// fit into a request, and says where to go on.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn foresee(app: &App, ask: &Ask) -> store::Result<Report> {
-    let mut run = Run::new(app, ask, true);
-    let mut tx = past::read_only(&app.pool).await?;
+pub async fn foresee(app: &App, ask: &Ask) -> Result<Report, NotSeen> {
+    let look = app.readers.look().await?;
+    Ok(foreseen(Run::new(app, ask, true), &look).await?)
+}
+
+/// The same of all events that are meant, for who can wait. `watch` hears how many were looked at.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn foresee_all(app: &App, ask: &Ask, watch: &(dyn Fn(i64) + Sync)) -> store::Result<Report> {
+    foreseen(Run::new(app, ask, true).watched(watch), &app.pool).await
+}
+
+/// Has events judged once more: all of them or, when that fails, none. The judging itself is done by the service. Looks
+/// at so many events as fit into a request, and says where to go on.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begin(app: &App, ask: &Ask) -> store::Result<Report> {
+    begun(Run::new(app, ask, false)).await
+}
+
+/// The same with all events that are meant, for who can wait. `watch` hears how many were looked at.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begin_all(app: &App, ask: &Ask, watch: &(dyn Fn(i64) + Sync)) -> store::Result<Report> {
+    begun(Run::new(app, ask, false).watched(watch)).await
+}
+
+async fn foreseen(mut run: Run<'_>, pool: &PgPool) -> store::Result<Report> {
+    let mut tx = past::read_only(pool).await?;
     run.through(&mut tx).await?;
     tx.rollback().await?;
     Ok(run.report)
 }
 
-/// Has events judged once more: all of them or, when that fails, none. The judging itself is done by the service.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn begin(app: &App, ask: &Ask) -> store::Result<Report> {
-    let mut run = Run::new(app, ask, false);
-    let mut tx = app.pool.begin().await?;
+async fn begun(mut run: Run<'_>) -> store::Result<Report> {
+    let mut tx = run.app.pool.begin().await?;
     run.through(&mut tx).await?;
     tx.commit().await?;
-    app.wake.processor.notify_one();
+    run.app.wake.processor.notify_one();
     Ok(run.report)
 }
 
@@ -183,6 +212,9 @@ struct Run<'a> {
     rules: Arc<Rules>,
     ask: &'a Ask,
     dry: bool,
+    /// Events that were looked at, and the most of them.
+    looked: (i64, i64),
+    watch: &'a (dyn Fn(i64) + Sync),
     /// Firing keys that would be taken.
     keys: std::collections::HashSet<String>,
     /// A replay was begun with the key of this one.
@@ -197,10 +229,18 @@ impl<'a> Run<'a> {
             rules: app.rulebook.now(),
             ask,
             dry,
+            looked: (0, AT_ONCE),
+            watch: &|_| {},
             keys: std::collections::HashSet::new(),
             repeated: false,
             report: Report::default(),
         }
+    }
+
+    /// Without an end, and with somebody who watches.
+    fn watched(self, watch: &'a (dyn Fn(i64) + Sync)) -> Self {
+        let looked = (0, i64::MAX);
+        Self { looked, watch, ..self }
     }
 
     async fn through(&mut self, tx: &mut PgTransaction<'_>) -> store::Result<()> {
@@ -221,11 +261,12 @@ impl<'a> Run<'a> {
             let is_last = i64::try_from(page.len()).unwrap_or(PAGE) < PAGE;
             let mut routed = Vec::new();
             for stored in page {
-                if self.report.events >= limit {
+                if self.report.events >= limit || self.looked.0 >= self.looked.1 {
                     self.report.more_after = Some(filter.after);
                     break;
                 }
                 filter.after = stored.event.id.0;
+                self.looked.0 += 1;
                 let route = self.route(tx, &stored).await?;
                 match &route {
                     Ok(_) => self.report.events += 1,
@@ -237,6 +278,7 @@ impl<'a> Run<'a> {
                 true => self.foresee(tx, routed).await?,
                 false => self.queue(tx, routed).await?,
             }
+            (self.watch)(self.looked.0);
             if is_last || self.repeated || self.report.more_after.is_some() {
                 return Ok(());
             }

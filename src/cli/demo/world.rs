@@ -93,7 +93,9 @@ impl World {
         let mut quiet = 0;
         while quiet < 2 {
             self.sandbox.settle().await?;
-            let stats = stats::read(&self.service.app.pool, self.service.app.config.activation.limit).await?;
+            let app = &self.service.app;
+            let stats = stats::read(&app.pool, app.config.activation.limit, PATIENCE).await?;
+            let stats = stats.context("the figures took too long")?;
             let busy = stats.events_unprocessed > 0 || stats.moments_due > 0 || !stats.jobs.is_empty();
             quiet = if busy { 0 } else { quiet + 1 };
             if began.elapsed() > PATIENCE {

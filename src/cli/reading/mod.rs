@@ -12,7 +12,7 @@ mod replay;
 
 use std::{io::Write, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, builder::PossibleValuesParser};
 use serde::Serialize;
@@ -32,7 +32,7 @@ use super::{
     sheet::Sheet,
     table::{Table, or_dash},
 };
-use crate::store::{self, PgPool, reading::Page};
+use crate::store::{self, PgPool, looking::took_too_long, reading::Page};
 
 /// The most items a list shows.
 const MOST: i64 = 10_000;
@@ -98,8 +98,11 @@ impl Look {
     }
 }
 
-/// A missing table is no failure of the database.
+/// A missing table is no failure of the database, nor is too much to look through.
 pub(super) fn explained(error: store::Error) -> anyhow::Error {
+    if took_too_long(&error) {
+        return anyhow!("too much to look through in the time: name a location, a rule or a time");
+    }
     let code = error.as_database_error().and_then(|error| error.code());
     match code.as_deref() {
         Some("42P01" | "42703") => {

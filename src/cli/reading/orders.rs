@@ -15,7 +15,7 @@ use crate::{
     store::{
         self, PgPool,
         jobs::{self, Obeyed, Order},
-        reading::jobs::{self as reading, Filter},
+        reading::jobs::Filter,
     },
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Orders {
     /// Of one rule.
     #[arg(long, value_name = "NAME", conflicts_with = "ids")]
     rule: Option<String>,
-    /// At most so many, the newest.
+    /// At most so many, the oldest.
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = how_many())]
     limit: i64,
     /// Show what would become of them, and change nothing.
@@ -73,13 +73,16 @@ impl Orders {
             Wish::Cancel => Order::Cancel,
         };
         let dry = self.dry_run || (self.ids.is_empty() && !self.yes);
-        let obeyed = look
+        let (obeyed, more) = look
             .at(async |pool: &PgPool| self.obeyed(pool, order, dry).await)
             .await?;
         if look.json {
-            tell(&json!({"items": obeyed, "next_cursor": null, "dry_run": dry}).to_string())?;
+            tell(&json!({"items": obeyed, "next_cursor": null, "dry_run": dry, "more": more}).to_string())?;
         } else {
             show(&obeyed, dry)?;
+            if more {
+                tell("There are more: repeat it when these have moved.")?;
+            }
         }
         let any_refused = obeyed.iter().any(|one| one.reason.is_some());
         match (dry, self.dry_run) {
@@ -89,28 +92,24 @@ impl Orders {
         }
     }
 
-    /// The oldest first: what comes back keeps its order.
-    async fn obeyed(&self, pool: &PgPool, order: Order, dry: bool) -> store::Result<Vec<Obeyed>> {
-        let mut ids = self.ids.clone();
+    /// What became of each, and whether the options name more than these.
+    async fn obeyed(&self, pool: &PgPool, order: Order, dry: bool) -> store::Result<(Vec<Obeyed>, bool)> {
+        let (mut ids, mut more) = (self.ids.clone(), false);
         if ids.is_empty() {
-            let usual = match order {
-                Order::Retry { .. } => "discarded",
-                Order::Cancel => "available",
-            };
             let filter = Filter {
                 application: self.application,
                 location: self.location,
-                state: Some(self.state.clone().unwrap_or_else(|| usual.to_owned())),
+                state: self.state.clone(),
                 action: self.action.clone(),
                 rule: self.rule.clone(),
                 firing: None,
                 before: None,
                 limit: self.limit,
             };
-            let page = reading::list(pool, &filter).await?;
-            ids = page.items.iter().rev().map(|job| job.id).collect();
+            let meant = jobs::meant(pool, order, &filter).await?;
+            (ids, more) = (meant.jobs.iter().map(|job| job.id).collect(), meant.more);
         }
-        jobs::obey_all(pool, order, &ids, dry).await
+        Ok((jobs::obey_all(pool, order, &ids, dry).await?, more))
     }
 }
 

@@ -78,10 +78,11 @@ impl Replay {
         let dry = self.dry_run || !is_meant;
         let report = with_app(look.config.load()?, async |app: &App| {
             self.known_rule(app)?;
-            let _progress = Progress::begin(if dry { "Judging" } else { "Handing over" });
+            let progress = Progress::begin(if dry { "Judging" } else { "Handing over" });
+            let watch = |looked| progress.say(|| format!("{looked} events looked at"));
             let report = match dry {
-                true => replays::foresee(app, &ask).await,
-                false => replays::begin(app, &ask).await,
+                true => replays::foresee_all(app, &ask, &watch).await,
+                false => replays::begin_all(app, &ask, &watch).await,
             };
             report.map_err(explained)
         })

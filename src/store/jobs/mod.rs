@@ -9,6 +9,7 @@ mod by_hand;
 mod cancelling;
 mod claiming;
 mod ending;
+mod meant;
 
 use std::{borrow::Cow, time::Duration};
 
@@ -20,6 +21,7 @@ pub use self::{
     cancelling::{Cancel, cancel, drop_empty_lanes},
     claiming::{Claimed, Hands, claim, renew},
     ending::{Outcome, Settlement, settle},
+    meant::{Meant, meant},
 };
 
 use crate::domain::{

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{Connection, PgPool};
+use sqlx::PgPool;
+
+use crate::store::looking::{hasty, in_time};
 
 /// What came in an hour.
 #[derive(Debug)]
@@ -20,12 +22,7 @@ pub struct Hour {
 /// # Errors
 /// When the database does not answer.
 pub async fn deliveries(pool: &PgPool, patience: Duration) -> sqlx::Result<Option<Vec<Hour>>> {
-    let mut connection = pool.acquire().await?;
-    let mut tx = connection.begin().await?;
-    let limit = patience.as_millis().to_string();
-    sqlx::query_scalar!("select set_config('statement_timeout', $1, true)", limit)
-        .fetch_one(&mut *tx)
-        .await?;
+    let mut tx = hasty(pool, patience).await?;
     let counted = sqlx::query_as!(
         Hour,
         r#"
@@ -44,12 +41,7 @@ pub async fn deliveries(pool: &PgPool, patience: Duration) -> sqlx::Result<Optio
     )
     .fetch_all(&mut *tx)
     .await;
-    match counted {
-        Ok(hours) => Ok(Some(hours)),
-        // The statement took too long.
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("57014") => Ok(None),
-        Err(error) => Err(error),
-    }
+    in_time(counted)
 }
 
 /// Who came and went on a day.

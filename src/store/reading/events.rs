@@ -55,37 +55,55 @@ pub struct Filter {
     pub limit: i64,
 }
 
+/// A page of events: from where they are read, what numbers them there, and which are wanted.
+macro_rules! page {
+    ($pool:expr, $filter:expr, $from:literal, $number:literal) => {
+        sqlx::query_as!(
+            Event,
+            r#"
+            select e.id, e.received_at, e.application_id, e.location_id, e.kind, e.source, e.resource_id,
+                   case when e.verdict <> 'received' then e.verdict else coalesce(o.state, 'received') end as "state!",
+                   coalesce(e.reason, o.note) as reason
+            from "# + $from + r#" left join outcomes o on o.event_id = e.id and o.received_at = e.received_at
+            where ($1::bigint is null or e.application_id = $1) and ($2::bigint is null or e.location_id = $2)
+              and ($3::text is null or e.kind = $3)
+              and ($4::text is null or case when e.verdict <> 'received' then e.verdict else coalesce(o.state, 'received') end = $4)
+              and ($5::timestamptz is null or e.received_at >= $5) and ($6::timestamptz is null or e.received_at < $6)
+              and ($9::text is null or e.source = $9) and ($7::bigint is null or "# + $number + r#" < $7)
+            order by "# + $number + r#" desc limit $8::bigint + 1
+            "#,
+            $filter.application,
+            $filter.location,
+            $filter.kind,
+            $filter.state,
+            $filter.since,
+            $filter.until,
+            $filter.before,
+            $filter.limit,
+            $filter.source,
+        )
+        .fetch_all($pool)
+        .await
+    };
+}
+
 /// A page of events, newest first.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Event>> {
-    let items = sqlx::query_as!(
-        Event,
-        r#"
-        select e.id, e.received_at, e.application_id, e.location_id, e.kind, e.source, e.resource_id,
-               case when e.verdict <> 'received' then e.verdict else coalesce(o.state, 'received') end as "state!",
-               coalesce(e.reason, o.note) as reason
-        from events e left join outcomes o on o.event_id = e.id and o.received_at = e.received_at
-        where ($1::bigint is null or e.application_id = $1) and ($2::bigint is null or e.location_id = $2)
-          and ($3::text is null or e.kind = $3)
-          and ($4::text is null or case when e.verdict <> 'received' then e.verdict else coalesce(o.state, 'received') end = $4)
-          and ($5::timestamptz is null or e.received_at >= $5) and ($6::timestamptz is null or e.received_at < $6)
-          and ($7::bigint is null or e.id < $7) and ($9::text is null or e.source = $9)
-        order by e.id desc limit $8::bigint + 1
-        "#,
-        filter.application,
-        filter.location,
-        filter.kind,
-        filter.state,
-        filter.since,
-        filter.until,
-        filter.before,
-        filter.limit,
-        filter.source,
-    )
-    .fetch_all(pool)
-    .await?;
+    let items = match filter.state.as_deref() {
+        // What waits is in the inbox, and that is short where the events are very many.
+        Some(state) if state == State::Received.as_str() => page!(
+            pool,
+            filter,
+            "inbox i cross join lateral (
+                select * from events where id = i.event_id and received_at = i.received_at offset 0
+            ) e",
+            "i.event_id"
+        )?,
+        _ => page!(pool, filter, "events e", "e.id")?,
+    };
     Ok(Page::cut(items, filter.limit, |event| event.id.to_string()))
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -5,7 +7,10 @@ use serde_json::{Map, Value};
 use sqlx::PgPool;
 
 use super::Page;
-use crate::domain::event::words;
+use crate::{
+    domain::event::words,
+    store::looking::{hasty, in_time},
+};
 
 words! {
     /// What became of a firing.
@@ -80,7 +85,7 @@ pub struct Filter {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Firing>> {
+pub async fn list(executor: impl sqlx::PgExecutor<'_>, filter: &Filter) -> sqlx::Result<Page<Firing>> {
     let items = sqlx::query_as!(
         Firing,
         r#"
@@ -106,9 +111,30 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Firing>> 
         filter.before,
         filter.limit,
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     Ok(Page::cut(items, filter.limit, |firing| firing.id.to_string()))
+}
+
+/// The last firings of a rule, newest first; `None` when looking for them takes longer than `patience`, as it does for
+/// one that has not fired for long among very many that have.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lately(
+    pool: &PgPool,
+    (application, rule): (i64, &str),
+    limit: i64,
+    patience: Duration,
+) -> sqlx::Result<Option<Vec<Firing>>> {
+    let filter = Filter {
+        application: Some(application),
+        rule: Some(rule.to_owned()),
+        limit,
+        ..Filter::default()
+    };
+    let mut tx = hasty(pool, patience).await?;
+    Ok(in_time(list(&mut *tx, &filter).await)?.map(|page| page.items))
 }
 
 /// Firings of these numbers, oldest first.

@@ -87,6 +87,46 @@ pub struct Detail {
     pub items: Vec<Concerned>,
 }
 
+/// The locations of plans and what became of each: its event, the decision about it, and the jobs of its firing.
+macro_rules! fates {
+    ($into:ident, $what:literal, $which:literal, $plans:expr) => {
+        sqlx::query_as!(
+            $into,
+            "select " + $what + r#"
+            from plans p join plan_places l on l.plan_id = p.id
+            left join lateral (
+                select state, note from outcomes where event_id = l.event_id and received_at = l.received_at offset 0
+            ) o on true
+            left join lateral (
+                select firing_id, reason, result from decisions
+                where event_id = l.event_id and received_at = l.received_at order by decided_at desc limit 1
+            ) d on true
+            left join lateral (
+                select true as waiting, max(last_error) as last_error from jobs
+                where firing_id = d.firing_id having count(*) > 0
+            ) j on true
+            left join lateral (
+                select coalesce(last_error, state) as last_error from finished_jobs
+                where application_id = p.application_id and location_id = l.location_id and firing_id = d.firing_id
+                  and finished_at >= p.applied_at and state in ('discarded', 'cancelled')
+                order by step limit 1
+            ) f on true
+            cross join lateral (
+                select case when l.event_id is null then 'planned'
+                            when o.state is null then 'waiting'
+                            when o.state = 'failed' then 'failed'
+                            when d.firing_id is null then 'skipped'
+                            when j.waiting then 'waiting'
+                            when f.last_error is not null then 'failed'
+                            when d.result = 'held' then 'waiting'
+                            else 'done' end as state
+            ) s
+            "# + $which,
+            $plans
+        )
+    };
+}
+
 /// A page of plans, newest first.
 ///
 /// # Errors
@@ -106,39 +146,54 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> sqlx::Result<Page<Plan>> {
     )
     .fetch_all(pool)
     .await?;
-    let mut items = Vec::new();
-    for row in rows {
-        let mut plan = Plan {
-            id: row.id,
-            application_id: row.application_id,
-            name: row.name,
-            confirmation: row.confirmation,
-            made_at: row.made_at,
-            applied_at: row.applied_at,
-            locations: row.locations,
-            done: 0,
-            failed: 0,
-            waiting: 0,
-            skipped: 0,
-        };
-        if plan.applied_at.is_some() {
-            plan.count(&concerned(pool, plan.id).await?);
-        }
-        items.push(plan);
-    }
-    Ok(Page::cut(items, filter.limit, |plan| plan.id.to_string()))
+    let plans = rows.into_iter().map(|row| Plan {
+        id: row.id,
+        application_id: row.application_id,
+        name: row.name,
+        confirmation: row.confirmation,
+        made_at: row.made_at,
+        applied_at: row.applied_at,
+        locations: row.locations,
+        done: 0,
+        failed: 0,
+        waiting: 0,
+        skipped: 0,
+    });
+    let mut page = Page::cut(plans.collect(), filter.limit, |plan| plan.id.to_string());
+    count(pool, &mut page.items).await?;
+    Ok(page)
 }
 
-impl Plan {
-    fn count(&mut self, items: &[Concerned]) {
-        let mut states: BTreeMap<&str, i64> = BTreeMap::new();
-        for item in items {
-            *states.entry(item.state.as_str()).or_default() += 1;
+/// How many locations of a plan are in a state.
+struct Count {
+    plan_id: i64,
+    state: String,
+    count: i64,
+}
+
+/// Counts what became of the locations of plans that were applied.
+async fn count(pool: &PgPool, plans: &mut [Plan]) -> sqlx::Result<()> {
+    let applied = plans.iter().filter(|plan| plan.applied_at.is_some());
+    let applied: Vec<i64> = applied.map(|plan| plan.id).collect();
+    let counts = fates!(
+        Count,
+        r#"p.id as "plan_id!", s.state as "state!", count(*) as "count!""#,
+        "where p.id = any($1) group by 1, 2",
+        &applied
+    );
+    for Count { plan_id, state, count } in counts.fetch_all(pool).await? {
+        let Some(plan) = plans.iter_mut().find(|plan| plan.id == plan_id) else {
+            continue;
+        };
+        match state.as_str() {
+            "done" => plan.done = count,
+            "failed" => plan.failed = count,
+            "waiting" => plan.waiting = count,
+            "skipped" => plan.skipped = count,
+            _ => {}
         }
-        let of = |state| states.get(state).copied().unwrap_or(0);
-        (self.done, self.failed) = (of("done"), of("failed"));
-        (self.waiting, self.skipped) = (of("waiting"), of("skipped"));
     }
+    Ok(())
 }
 
 /// One plan; `None` when there is none of that number.
@@ -172,43 +227,14 @@ pub async fn show(pool: &PgPool, id: i64) -> sqlx::Result<Option<Detail>> {
     }))
 }
 
-/// What became of each location: its event, the decision about it, and the jobs of its firing.
+/// What became of each location of a plan.
 async fn concerned(pool: &PgPool, id: i64) -> sqlx::Result<Vec<Concerned>> {
-    sqlx::query_as!(
+    let concerned = fates!(
         Concerned,
-        r#"
-        select l.location_id as "location_id!", l.event_id, d.firing_id as "firing_id?",
-               case when l.event_id is null then 'planned'
-                    when o.state is null then 'waiting'
-                    when o.state = 'failed' then 'failed'
-                    when d.firing_id is null then 'skipped'
-                    when j.waiting then 'waiting'
-                    when f.last_error is not null then 'failed'
-                    when d.result = 'held' then 'waiting'
-                    else 'done' end as "state!",
-               coalesce(o.note, d.reason, f.last_error, j.last_error) as reason
-        from plans p join plan_places l on l.plan_id = p.id
-        left join lateral (
-            select state, note from outcomes where event_id = l.event_id and received_at = l.received_at offset 0
-        ) o on true
-        left join lateral (
-            select firing_id, reason, result from decisions
-            where event_id = l.event_id and received_at = l.received_at order by decided_at desc limit 1
-        ) d on true
-        left join lateral (
-            select true as waiting, max(last_error) as last_error from jobs
-            where firing_id = d.firing_id having count(*) > 0
-        ) j on true
-        left join lateral (
-            select coalesce(last_error, state) as last_error from finished_jobs
-            where application_id = p.application_id and location_id = l.location_id and firing_id = d.firing_id
-              and finished_at >= p.applied_at and state in ('discarded', 'cancelled')
-            order by step limit 1
-        ) f on true
-        where p.id = $1 order by l.location_id
-        "#,
+        r#"l.location_id as "location_id!", l.event_id, d.firing_id as "firing_id?", s.state as "state!",
+           coalesce(o.note, d.reason, f.last_error, j.last_error) as reason"#,
+        "where p.id = $1 order by l.location_id",
         id
-    )
-    .fetch_all(pool)
-    .await
+    );
+    concerned.fetch_all(pool).await
 }

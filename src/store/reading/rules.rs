@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection, PgPool};
+use sqlx::PgPool;
+
+use crate::store::looking::{hasty, in_time};
 
 /// How often a rule has fired, as far as firings are kept.
 #[derive(Debug)]
@@ -54,12 +56,7 @@ pub struct Tally {
 /// # Errors
 /// When the database does not answer.
 pub async fn tally(pool: &PgPool, since: DateTime<Utc>, patience: Duration) -> sqlx::Result<Option<Vec<Tally>>> {
-    let mut connection = pool.acquire().await?;
-    let mut tx = connection.begin().await?;
-    let limit = patience.as_millis().to_string();
-    sqlx::query_scalar!("select set_config('statement_timeout', $1, true)", limit)
-        .fetch_one(&mut *tx)
-        .await?;
+    let mut tx = hasty(pool, patience).await?;
     let counted = sqlx::query_as!(
         Tally,
         r#"
@@ -77,10 +74,5 @@ pub async fn tally(pool: &PgPool, since: DateTime<Utc>, patience: Duration) -> s
     )
     .fetch_all(&mut *tx)
     .await;
-    match counted {
-        Ok(tallies) => Ok(Some(tallies)),
-        // The statement took too long.
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("57014") => Ok(None),
-        Err(error) => Err(error),
-    }
+    in_time(counted)
 }

@@ -8,28 +8,38 @@ use crate::{
     app::App,
     domain::{action::ACTION_NAMES, installation::Status},
     store::{
+        self,
         ledger::State,
         looks::Hooks,
         stats::{self, Stats},
     },
 };
 
-/// The figures are left as they are when the database takes longer.
+/// The figures are left as they are when reading them takes longer.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A database that was slow with the figures has so long to say that it is there.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// `GET /metrics`
 pub(super) async fn metrics(app: web::Data<App>) -> HttpResponse {
-    match tokio::time::timeout(PATIENCE, stats::read(&app.pool, app.config.activation.limit)).await {
-        Ok(Ok(stats)) => {
-            app.metrics.database_up.set(1);
+    let is_up = match stats::read(&app.pool, app.config.activation.limit, PATIENCE).await {
+        Ok(Some(stats)) => {
             show(&app, &stats);
+            let now = Utc::now().timestamp_millis() as f64 / 1_000.0;
+            app.metrics.figures_last_read_timestamp_seconds.set(now);
+            true
         }
-        Ok(Err(error)) => {
+        Ok(None) => {
+            warn!("Reading the figures of the queues took too long");
+            answers(&app).await
+        }
+        Err(error) => {
             warn!(%error, "The figures of the queues could not be read");
-            app.metrics.database_up.set(0);
+            answers(&app).await
         }
-        Err(_) => app.metrics.database_up.set(0),
-    }
+    };
+    app.metrics.database_up.set(i64::from(is_up));
     let pool = &app.metrics.database_pool_connections;
     let idle = i64::try_from(app.pool.num_idle()).unwrap_or(0);
     pool.with_label_values(&["idle"]).set(idle);
@@ -40,6 +50,12 @@ pub(super) async fn metrics(app: web::Data<App>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(app.metrics.render())
+}
+
+/// Whether the database answers, although it told no figures. On a connection of its own: those of the pool may all wait
+/// for something else.
+pub(super) async fn answers(app: &App) -> bool {
+    matches!(tokio::time::timeout(ANSWER, store::ping(&app.pool)).await, Ok(Ok(_)))
 }
 
 /// Without a spool all of it reads zero.

@@ -12,7 +12,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tracing::error;
 
-use crate::domain::ids::Place;
+use crate::{
+    domain::ids::Place,
+    store::looking::{NotSeen, took_too_long},
+};
 
 /// How errors are written.
 pub(super) const CONTENT_TYPE: &str = "application/problem+json";
@@ -178,6 +181,12 @@ pub(super) async fn located(request: ServiceRequest, next: Next<BoxBody>) -> Res
     }
 }
 
+/// What a question is told that the database gave up.
+pub(super) const TOO_MUCH: &str = "Too much to look through in the time: name a location, a rule or a time.";
+
+/// What a question is told that found no place.
+pub(super) const BUSY: &str = "Too many are looking at once; try again in some seconds.";
+
 /// What the database could not do with a text or a date that came with the request.
 const MALFORMED: [&str; 2] = ["22021", "22008"];
 
@@ -193,9 +202,21 @@ impl From<crate::store::Error> for Problem {
         if let Some(what) = malformed(&error) {
             return Self::invalid(what);
         }
+        if took_too_long(&error) {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, TOO_MUCH);
+        }
         error!(%error, "The API could not read the database");
         let detail = "The database does not answer; the log says why.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+}
+
+impl From<NotSeen> for Problem {
+    fn from(why: NotSeen) -> Self {
+        match why {
+            NotSeen::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, BUSY),
+            NotSeen::Store(error) => error.into(),
+        }
     }
 }
 

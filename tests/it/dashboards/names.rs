@@ -23,7 +23,7 @@ const NOT_OURS: [&str; 7] = [
 ];
 
 /// Metrics that no dashboard and no alert asks for, and what they are for.
-const FOR_THE_CURIOUS: [(&str, &str); 5] = [
+const FOR_THE_CURIOUS: [(&str, &str); 6] = [
     (
         "bellhop_events_total",
         "which kinds of events come by which way: for a query by hand",
@@ -43,6 +43,10 @@ const FOR_THE_CURIOUS: [(&str, &str); 5] = [
     (
         "bellhop_places_erased_total",
         "that retention works: nothing is wrong when nothing is due",
+    ),
+    (
+        "bellhop_figures_last_read_timestamp_seconds",
+        "whether figures of the database are of now, when they look as if nothing moved",
     ),
 ];
 

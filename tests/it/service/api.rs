@@ -412,7 +412,7 @@ async fn without_its_database_it_lives_but_is_not_ready_and_says_why(pool: PgPoo
     assert_eq!((status, &body[..]), (200, r#"{"ready":true}"#));
     assert_eq!(ask(&stage, "livez", None).await.0, 200);
 
-    stage.service.app.pool.close().await;
+    stage.without_database().await;
     let (status, _, body) = ask(&stage, "readyz", None).await;
     assert_eq!(status, 503);
     let body: Value = serde_json::from_str(&body).expect("JSON");

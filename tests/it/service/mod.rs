@@ -30,6 +30,7 @@ mod jobs;
 mod judging;
 mod leases;
 mod line;
+mod looking;
 mod moments;
 mod money;
 mod orders;

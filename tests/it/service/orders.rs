@@ -172,7 +172,49 @@ async fn jobs_that_come_back_keep_their_order_and_stand_in_nobodys_way(pool: PgP
     assert_eq!(done["more"], false);
     record(&stage, 5).await;
     stage.settled().await;
-    assert_eq!(told(&stage, "record").await[4..], ["2", "3", "1", "5"]);
+    // In the order in which they were made, although they were asked for in two parts.
+    assert_eq!(told(&stage, "record").await[4..], ["1", "2", "3", "5"]);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn what_can_never_be_tried_again_stands_in_nobodys_way(pool: PgPool) {
+    let stage = Stage::set(pool, RECORDS).await;
+    stage.connected(&[1]).await;
+    fail(&stage, Fault::new("inbox.record", FaultKind::Status).status(410)).await;
+    record(&stage, 1).await;
+    stage.settled().await;
+    // Older ones: of a connection, erased, behind one that was given up, and money that did not move.
+    for statement in [
+        "insert into finished_jobs (id, application_id, location_id, step, action, params, state, run_at, attempts,
+             max_attempts, last_error, created_at)
+         select -id, 18289, 1, 0, action, params::jsonb, 'discarded', now(), 1, 1, error, now()
+         from (values (1, 'activate', '{\"a\":1}', null), (2, 'read_status', '{\"a\":1}', null), (3, 'send_webhook', '{}', null),
+                      (4, 'send_webhook', '{\"a\":1}', 'an earlier step was given up'),
+                      (5, 'report_payment', '{\"a\":1}', null)) as v(id, action, params, error)",
+        "insert into ledger (job_id, application_id, location_id, kind, state) values (-5, 18289, 1, 'payment', 'failed')",
+    ] {
+        sqlx::query(statement).execute(&stage.pool).await.expect("made");
+    }
+    let all = json!({"state": "discarded", "location": 1, "limit": 1});
+    let (_, done) = stage.order_with("jobs/retry", &all).await;
+    assert_eq!(
+        (&done["items"][0]["result"], &done["more"]),
+        (&json!("retried"), &json!(false)),
+        "{done}"
+    );
+    stage.settled().await;
+    assert_eq!(told(&stage, "record").await, ["1", "1"]);
+    let (_, done) = stage.order_with("jobs/retry", &all).await;
+    assert_eq!(done["items"], json!([]));
+    sqlx::query("delete from finished_jobs where id < 0")
+        .execute(&stage.pool)
+        .await
+        .expect("gone");
+    sqlx::query("delete from ledger")
+        .execute(&stage.pool)
+        .await
+        .expect("gone");
     stage.end().await;
 }
 

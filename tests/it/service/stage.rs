@@ -440,6 +440,26 @@ impl Stage {
         stage
     }
 
+    /// The database takes nobody any more, and lets everybody go: also who looks at it from a test.
+    pub(crate) async fn without_database(&self) {
+        let mut alone = self.pool.connect_options().connect().await.expect("a connection");
+        let name: String = sqlx::query_scalar("select quote_ident(current_database())")
+            .fetch_one(&mut alone)
+            .await
+            .expect("its name");
+        sqlx::query(sqlx::AssertSqlSafe(format!("alter database {name} connection limit 0")))
+            .execute(&mut alone)
+            .await
+            .expect("closed");
+        sqlx::query(
+            "select pg_terminate_backend(pid) from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid()",
+        )
+        .execute(&mut alone)
+        .await
+        .expect("let go");
+    }
+
     /// Other rules stand in the file; nobody has read them yet.
     pub(crate) fn write_rules(&self, rules: &str) {
         let rules = rules.replace("{sandbox}", &self.sandbox.url());

@@ -24,7 +24,10 @@ const REFUSALS: [(StatusCode, &str); 10] = [
         "The file has mistakes; all of them are told.",
     ),
     (StatusCode::INTERNAL_SERVER_ERROR, "It broke."),
-    (StatusCode::SERVICE_UNAVAILABLE, "The database does not answer."),
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The database does not answer, too many look at once, or there is too much to look through: `detail` says which.",
+    ),
 ];
 
 pub(super) fn describe(operations: &[Operation]) -> Value {

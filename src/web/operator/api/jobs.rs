@@ -88,11 +88,11 @@ async fn list(app: Bellhop, _: Nothing, query: JobsQuery) -> Result<Page<Job>, P
         before: number(query.cursor.as_deref())?,
         limit: limit(query.limit)?,
     };
-    Ok(reading::list(&app.pool, &filter).await?)
+    Ok(reading::list(&*app.readers.look().await?, &filter).await?)
 }
 
 async fn show(app: Bellhop, Numbered { id }: Numbered, _: Nothing) -> Result<Detail, Problem> {
-    let found = reading::show(&app.pool, id).await?;
+    let found = reading::show(&*app.readers.look().await?, id).await?;
     found.ok_or_else(|| unknown(id))
 }
 
@@ -109,11 +109,11 @@ async fn cancel_one(app: Bellhop, Numbered { id }: Numbered, _: Nothing) -> Resu
 }
 
 async fn retry_some(app: Bellhop, _: Nothing, wanted: Jobs) -> Result<Done<ObeyedAll>, Problem> {
-    some(&app, retry(&app), ("discarded", wanted)).await
+    some(&app, retry(&app), wanted).await
 }
 
 async fn cancel_some(app: Bellhop, _: Nothing, wanted: Jobs) -> Result<Done<ObeyedAll>, Problem> {
-    some(&app, Order::Cancel, ("available", wanted)).await
+    some(&app, Order::Cancel, wanted).await
 }
 
 fn retry(app: &App) -> Order {
@@ -130,7 +130,7 @@ async fn one(app: &App, order: Order, id: i64) -> Result<Done<Obeyed>, Problem> 
     match &obeyed.reason {
         Some(why) => Err(Problem::conflict(format!("Job {id} stays as it is: {why}."))),
         None => {
-            app.wake.executor.notify_one();
+            app.wake.for_jobs();
             Ok(Done::queued(obeyed))
         }
     }
@@ -157,7 +157,7 @@ struct Jobs {
     rule: Option<String>,
     /// Of one firing.
     firing: Option<i64>,
-    /// At most so many; 50 unless told.
+    /// At most so many, the oldest; 50 unless told.
     #[schemars(range(min = 1, max = PAGE_LIMIT))]
     limit: Option<i64>,
     /// Only tell what would become of them.
@@ -171,11 +171,11 @@ struct ObeyedAll {
     items: Vec<Obeyed>,
     /// Nothing was done.
     dry_run: bool,
-    /// There are more than these.
+    /// There are more than these: repeat.
     more: bool,
 }
 
-async fn some(app: &App, order: Order, (usual, wanted): (&str, Jobs)) -> Result<Done<ObeyedAll>, Problem> {
+async fn some(app: &App, order: Order, wanted: Jobs) -> Result<Done<ObeyedAll>, Problem> {
     word("state", wanted.state.as_deref(), State::ALL, State::as_str)?;
     let texts = [&wanted.state, &wanted.action, &wanted.rule];
     let numbers = [wanted.application, wanted.location, wanted.firing];
@@ -186,24 +186,23 @@ async fn some(app: &App, order: Order, (usual, wanted): (&str, Jobs)) -> Result<
     let filter = Filter {
         application: wanted.application,
         location: wanted.location,
-        state: Some(wanted.state.unwrap_or_else(|| usual.to_owned())),
+        state: wanted.state,
         action: wanted.action,
         rule: wanted.rule,
         firing: wanted.firing,
         before: None,
         limit: limit(wanted.limit)?,
     };
-    let page = reading::list(&app.pool, &filter).await?;
-    // The oldest first: what comes back keeps its order.
-    let ids: Vec<i64> = page.items.iter().rev().map(|job| job.id).collect();
+    let meant = jobs::meant(&*app.readers.look().await?, order, &filter).await?;
+    let ids: Vec<i64> = meant.jobs.iter().map(|job| job.id).collect();
     let items = jobs::obey_all(&app.pool, order, &ids, wanted.dry_run).await?;
     if !wanted.dry_run {
         orders::jobs(order, &filter, &items);
     }
-    app.wake.executor.notify_one();
+    app.wake.for_jobs();
     Ok(Done::now(ObeyedAll {
         items,
         dry_run: wanted.dry_run,
-        more: page.next_cursor.is_some(),
+        more: meant.more,
     }))
 }

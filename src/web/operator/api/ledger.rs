@@ -49,5 +49,5 @@ async fn list(app: Bellhop, _: Nothing, query: LedgerQuery) -> Result<Page<Entry
         before: number(query.cursor.as_deref())?,
         limit: limit(query.limit)?,
     };
-    Ok(reading::list(&app.pool, &filter).await?)
+    Ok(reading::list(&*app.readers.look().await?, &filter).await?)
 }

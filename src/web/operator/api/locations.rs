@@ -91,11 +91,11 @@ async fn list(app: Bellhop, _: Nothing, query: LocationsQuery) -> Result<Page<Lo
         after: two_numbers(query.cursor.as_deref())?,
         limit: limit(query.limit)?,
     };
-    Ok(reading::locations::list(&app.pool, &filter).await?)
+    Ok(reading::locations::list(&*app.readers.look().await?, &filter).await?)
 }
 
 async fn show(app: Bellhop, at: At, _: Nothing) -> Result<Detail, Problem> {
-    let found = reading::locations::show(&app.pool, at.application_id, at.location_id).await?;
+    let found = reading::locations::show(&*app.readers.look().await?, at.application_id, at.location_id).await?;
     found.ok_or_else(|| Problem::unknown_location(place(at)))
 }
 

@@ -59,11 +59,11 @@ async fn list(app: Bellhop, _: Nothing, query: PlansQuery) -> Result<Page<Plan>,
         before: number(query.cursor.as_deref())?,
         limit: limit(query.limit)?,
     };
-    Ok(reading::list(&app.pool, &filter).await?)
+    Ok(reading::list(&*app.readers.look().await?, &filter).await?)
 }
 
 async fn show(app: Bellhop, Numbered { id }: Numbered, _: Nothing) -> Result<Detail, Problem> {
-    let found = reading::show(&app.pool, id).await?;
+    let found = reading::show(&*app.readers.look().await?, id).await?;
     found.ok_or_else(|| Problem::not_found(format!("There is no plan {id}.")))
 }
 

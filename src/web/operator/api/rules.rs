@@ -84,12 +84,13 @@ struct Rules {
 }
 
 async fn list(app: Bellhop, _: Nothing, _: Nothing) -> Result<Rules, Problem> {
-    let fired = reading::rules::fired(&app.pool).await?;
+    let look = app.readers.look().await?;
+    let fired = reading::rules::fired(&look).await?;
     let fired: HashMap<_, _> = fired
         .iter()
         .map(|fired| ((fired.application_id, fired.rule.as_str()), fired))
         .collect();
-    let held = holds::counts(&app.pool).await?;
+    let held = holds::counts(&*look).await?;
     let held: HashMap<_, _> = held
         .iter()
         .map(|(id, rule, count)| ((*id, rule.as_str()), *count))
@@ -151,7 +152,7 @@ struct HoldsQuery {
 
 async fn list_holds(app: Bellhop, _: Nothing, query: HoldsQuery) -> Result<Page<Held>, Problem> {
     let page = (limit(query.limit)?, number(query.cursor.as_deref())?);
-    Ok(holds::list(&app.pool, None, page).await?)
+    Ok(holds::list(&*app.readers.look().await?, None, page).await?)
 }
 
 /// A rule of an application.

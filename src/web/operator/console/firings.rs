@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::App,
     store::{
-        self,
+        self, PgPool,
         reading::{
             firings::{self, Filter, Firing, Outcome},
             jobs::{self, Job},
@@ -33,7 +33,7 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
 ///
 /// # Errors
 /// When the database does not answer.
-pub(super) async fn jobs_of(app: &App, firing: &Firing) -> store::Result<Vec<Job>> {
+pub(super) async fn jobs_of(pool: &PgPool, firing: &Firing) -> store::Result<Vec<Job>> {
     let filter = jobs::Filter {
         // Finished jobs are found by their place.
         application: Some(firing.application_id),
@@ -42,7 +42,7 @@ pub(super) async fn jobs_of(app: &App, firing: &Firing) -> store::Result<Vec<Job
         limit: STEPS,
         ..jobs::Filter::default()
     };
-    let mut jobs = jobs::list(&app.pool, &filter).await?.items;
+    let mut jobs = jobs::list(pool, &filter).await?.items;
     jobs.sort_by_key(|job| job.step);
     Ok(jobs)
 }
@@ -60,7 +60,7 @@ async fn all(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) ->
         before: list::cursor(&given)?,
         limit: ROWS,
     };
-    let found = firings::list(&app.pool, &filter).await?;
+    let found = firings::list(&*app.readers.look().await?, &filter).await?;
     let view = context! {
         items => Serde(found.items),
         applications => frame::applications(&app),
@@ -76,9 +76,10 @@ async fn all(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) ->
 }
 
 async fn one(app: web::Data<App>, id: web::Path<i64>, visitor: Visitor) -> Result<HttpResponse, Refusal> {
-    let found = firings::of_numbers(&app.pool, &[*id]).await?.pop();
+    let look = app.readers.look().await?;
+    let found = firings::of_numbers(&look, &[*id]).await?.pop();
     let firing = found.ok_or_else(|| Refusal::not_found(format!("There is no firing {id}.")))?;
-    let jobs = jobs_of(&app, &firing).await?;
+    let jobs = jobs_of(&look, &firing).await?;
     let title = format!("Firing {id}");
     let page = Page {
         family: "/rules",

@@ -32,6 +32,7 @@ async fn show(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) -
         before: list::cursor(&given)?,
         limit: ROWS,
     };
+    let look = app.readers.look().await?;
     // What is not settled stands before the first page of a list that is not of one state, and on no other.
     let mut open: Vec<Entry> = Vec::new();
     let mut more: Vec<Value> = Vec::new();
@@ -42,14 +43,14 @@ async fn show(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) -
                 settled: false,
                 ..filter.clone()
             };
-            let found = ledger::list(&app.pool, &filter).await?;
+            let found = ledger::list(&look, &filter).await?;
             if found.next_cursor.is_some() {
                 more.push(context! { state, address => asked.with("state", state) });
             }
             open.extend(found.items);
         }
     }
-    let found = ledger::list(&app.pool, &filter).await?;
+    let found = ledger::list(&look, &filter).await?;
     let view = context! {
         has_unknown => open.iter().chain(&found.items).any(|entry| entry.state == State::Unknown.as_str()),
         open => Serde(open),

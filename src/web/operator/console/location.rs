@@ -68,7 +68,8 @@ async fn show(
     visitor: Visitor,
 ) -> Result<HttpResponse, Refusal> {
     let (place, query) = (wishes::place(*path), query.into_inner());
-    let profile = profile::of(&app.pool, place).await?;
+    let look = app.readers.look().await?;
+    let profile = profile::of(&look, place).await?;
     let profile = profile.ok_or_else(|| Refusal::unknown_location(place))?;
     let only = filled(query.only);
     let sort = only.as_deref().map(|word| {
@@ -78,7 +79,7 @@ async fn show(
     });
     let cursor = query.cursor.as_deref().map(str::parse::<Cursor>).transpose();
     let cursor = cursor.map_err(|()| Refusal::no_page())?;
-    let story = story::page(&app.pool, place, sort.transpose()?, cursor.unwrap_or_default(), ROWS).await?;
+    let story = story::page(&look, place, sort.transpose()?, cursor.unwrap_or_default(), ROWS).await?;
     let asked = Asked::new(&address(place), [("only", only.clone())]);
     let view = context! {
         next => asked.page(story.next_cursor.as_deref()),
@@ -165,7 +166,8 @@ async fn confirm_uninstall(
     visitor: Visitor,
 ) -> Result<HttpResponse, Refusal> {
     let place = wishes::place(*path);
-    let profile = profile::of(&app.pool, place).await?;
+    let look = app.readers.look().await?;
+    let profile = profile::of(&look, place).await?;
     let profile = profile.ok_or_else(|| Refusal::unknown_location(place))?;
     let page = Page {
         family: "/locations",

@@ -33,7 +33,7 @@ async fn all(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) ->
         after: list::two_numbers(&given)?,
         limit: ROWS,
     };
-    let found = locations::list(&app.pool, &filter).await?;
+    let found = locations::list(&*app.readers.look().await?, &filter).await?;
     let view = context! {
         items => Serde(found.items),
         applications => frame::applications(&app),

@@ -66,6 +66,15 @@ impl Need {
     }
 }
 
+/// Why there are no figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoFigures {
+    /// Counting took too long.
+    Late,
+    /// The database did not answer.
+    Away,
+}
+
 /// What the database knows of it.
 pub(super) struct Known {
     /// The figures that metrics show too.
@@ -98,18 +107,24 @@ impl Known {
     }
 }
 
-/// Everything that needs a person. When nothing is `known`, the database did not answer.
-pub(super) fn all(app: &App, known: Option<&Known>) -> Vec<Need> {
+/// Everything that needs a person, as far as it is known.
+pub(super) fn all(app: &App, known: Result<&Known, &NoFigures>) -> Vec<Need> {
     let mut needs = Vec::new();
     of_this_process(app, &mut needs);
     match known {
-        Some(known) => {
+        Ok(known) => {
             waiting(&known.stats, &mut needs);
             places(app, &known.stats, &mut needs);
             comparing(known, &mut needs);
             decisions(known, &mut needs);
         }
-        None => needs.push(
+        Err(NoFigures::Late) => needs.push(Need::new(
+            "BellhopPoolExhausted",
+            "The figures took too long",
+            "The database answers, and did not count in time what waits. So what is not named here may not be well. \
+             Load this page again in a while; if it stays so, find out what holds the database up.",
+        )),
+        Err(NoFigures::Away) => needs.push(
             Need::new(
                 "BellhopDatabaseDown",
                 "The database does not answer",

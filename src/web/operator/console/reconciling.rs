@@ -28,9 +28,10 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
 }
 
 async fn show(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) -> Result<HttpResponse, Refusal> {
+    let look = app.readers.look().await?;
     let mut rounds: Vec<Value> = Vec::new();
     for served in app.all_served() {
-        let last = reconciliations::last(&app.pool, served.id).await?;
+        let last = reconciliations::last(&look, served.id).await?;
         let last = last.map(|last| {
             context! {
                 begun_at => last.begun_at.map(|at| at.to_rfc3339()),
@@ -55,7 +56,7 @@ async fn show(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) -
         limit: ROWS,
         ..Filter::default()
     };
-    let found = events::list(&app.pool, &filter).await?;
+    let found = events::list(&look, &filter).await?;
     let view = context! {
         rounds,
         is_enabled => app.config.reconcile.enabled,

@@ -11,7 +11,10 @@ use super::{
     },
     frame,
 };
-use crate::domain::ids::Place;
+use crate::{
+    domain::ids::Place,
+    store::looking::{NotSeen, took_too_long},
+};
 
 /// Why there is no page, as a page.
 #[derive(Debug)]
@@ -78,6 +81,15 @@ impl Refusal {
         )
     }
 
+    /// The database gave the question up.
+    fn too_much() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too much to look through",
+            problem::TOO_MUCH,
+        )
+    }
+
     /// Something broke on our side.
     pub(super) fn broken() -> Self {
         Self::new(
@@ -100,12 +112,24 @@ impl From<crate::store::Error> for Refusal {
         if let Some(what) = problem::malformed(&error) {
             return Self::invalid(what);
         }
+        if took_too_long(&error) {
+            return Self::too_much();
+        }
         error!(%error, "The console could not read the database");
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The database does not answer",
             "The log says why. Deliveries are taken meanwhile if there is a spool; the start page tells more.",
         )
+    }
+}
+
+impl From<NotSeen> for Refusal {
+    fn from(why: NotSeen) -> Self {
+        match why {
+            NotSeen::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too many look at once", problem::BUSY),
+            NotSeen::Store(error) => error.into(),
+        }
     }
 }
 

@@ -7,16 +7,17 @@ use minijinja::{Value, context, value::Serde};
 use tracing::warn;
 
 use super::{
-    super::{entry::Visitor, probes},
+    super::{entry::Visitor, gauges, probes},
     charts::Chart,
     frame::Page,
-    needs::{self, Known},
+    needs::{self, Known, NoFigures},
 };
 use crate::{
     app::App,
     domain::installation::Status,
     store::{
-        self,
+        self, PgPool,
+        looking::took_too_long,
         reading::activity,
         stats::{self, Stats},
     },
@@ -34,35 +35,46 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
 
 async fn start(app: web::Data<App>, request: HttpRequest, visitor: Visitor) -> HttpResponse {
     let reasons = probes::why_not(&app, &request).await;
-    let known = asked(async {
-        let stats = stats::read(&app.pool, app.config.activation.limit).await?;
-        Known::read(&app, &app.pool, stats).await
-    })
-    .await;
-    let needs = needs::all(&app, known.as_ref());
-    let charts = match known {
-        Some(_) => asked(charts(&app)).await,
-        None => None,
-    };
+    let figures = figures(&app).await;
+    let needs = needs::all(&app, figures.as_ref().map(|(known, _)| known));
+    let is_late = matches!(&figures, Err(NoFigures::Late));
+    let (known, charts) = figures.ok().unzip();
     let counts = known.as_ref().map(|known| counts(&app, &known.stats));
     let page = Page {
         family: "/",
         template: "start.html",
         title: "Start",
     };
-    page.show(&visitor, context! { reasons, needs => Serde(&needs), counts, charts })
+    page.show(
+        &visitor,
+        context! { reasons, needs => Serde(&needs), is_late, counts, charts => charts.flatten() },
+    )
 }
 
-/// What the database tells in time.
-async fn asked<T>(question: impl Future<Output = store::Result<T>>) -> Option<T> {
-    match tokio::time::timeout(PATIENCE, question).await {
-        Ok(Ok(answer)) => Some(answer),
-        Ok(Err(error)) => {
-            warn!(%error, "The start page could not read the database");
-            None
+/// The figures, and charts of what came lately where those could be drawn.
+async fn figures(app: &App) -> Result<(Known, Option<Value>), NoFigures> {
+    let Ok(look) = app.readers.look().await else {
+        return Err(NoFigures::Late);
+    };
+    let away = |error: store::Error| {
+        warn!(%error, "The start page could not read the database");
+        match took_too_long(&error) {
+            true => NoFigures::Late,
+            false => NoFigures::Away,
         }
-        Err(_) => None,
-    }
+    };
+    let stats = match stats::read(&look, app.config.activation.limit, PATIENCE)
+        .await
+        .map_err(away)?
+    {
+        Some(stats) => stats,
+        None if gauges::answers(app).await => return Err(NoFigures::Late),
+        None => return Err(NoFigures::Away),
+    };
+    let known = Known::read(app, &look, stats).await.map_err(away)?;
+    let charts = charts(&look).await;
+    let charts = charts.inspect_err(|error| warn!(%error, "The start page could not read what came lately"));
+    Ok((known, charts.ok()))
 }
 
 /// Locations of each application by status, and what is in the queues.
@@ -88,8 +100,8 @@ fn counts(app: &App, stats: &Stats) -> Value {
     context! { applications, jobs, events => stats.events_unprocessed, rules => app.rulebook.now().count() }
 }
 
-async fn charts(app: &App) -> store::Result<Value> {
-    let hours = activity::deliveries(&app.pool, COUNTING).await?.map(|hours| {
+async fn charts(pool: &PgPool) -> store::Result<Value> {
+    let hours = activity::deliveries(pool, COUNTING).await?.map(|hours| {
         let columns = hours.into_iter().map(|hour| {
             (
                 hour.at.format("%-d %b %H:00 UTC").to_string(),
@@ -98,7 +110,7 @@ async fn charts(app: &App) -> store::Result<Value> {
         });
         Chart::new("hour", ["taken", "refused"], columns.collect())
     });
-    let days = activity::comings_and_goings(&app.pool).await?;
+    let days = activity::comings_and_goings(pool).await?;
     let columns = days
         .into_iter()
         .map(|day| (day.day.format("%-d %b").to_string(), [day.connected, day.uninstalled]));

@@ -6,7 +6,10 @@ use bellhop::sandbox::{Connect, Location};
 use chrono::Utc;
 use sqlx::PgPool;
 
-use super::*;
+use super::{
+    desk::{Desk, words},
+    *,
+};
 
 /// The cookie of somebody who is logged in.
 fn inside() -> String {
@@ -352,5 +355,24 @@ async fn the_start_page_says_that_all_is_well_or_what_is_not(pool: PgPool) {
     }
     let (urgent, rest) = (page.find("Money is in doubt"), page.find("Jobs were given up"));
     assert!(urgent < rest, "the urgent stands first");
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "bellhop::store::MIGRATOR")]
+async fn figures_that_take_too_long_are_not_told_as_well_nor_as_a_database_that_is_away(pool: PgPool) {
+    let stage = Stage::set(pool, "").await;
+    let desk = Desk::operator(&stage).await;
+    let mut tx = stage.pool.begin().await.expect("begun");
+    sqlx::query("lock table looks in access exclusive mode")
+        .execute(&mut *tx)
+        .await
+        .expect("locked");
+    let said = words(&desk.page("/").await);
+    assert!(
+        said.contains("Not known.") && said.contains("The figures took too long") && !said.contains("All is well"),
+        "{said}"
+    );
+    assert!(!said.contains("does not answer"), "{said}");
+    tx.rollback().await.expect("free again");
     stage.end().await;
 }

@@ -55,7 +55,7 @@ async fn all(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) ->
         before: list::cursor(&given)?,
         limit: ROWS,
     };
-    let found = events::list(&app.pool, &filter).await?;
+    let found = events::list(&*app.readers.look().await?, &filter).await?;
     let view = context! {
         items => Serde(found.items),
         applications => frame::applications(&app),
@@ -71,7 +71,7 @@ fn words<T: Copy>(all: &[T], as_str: fn(T) -> &'static str) -> Vec<&'static str>
 }
 
 async fn found(app: &App, id: i64) -> Result<Detail, Refusal> {
-    let found = events::show(&app.pool, id).await?;
+    let found = events::show(&*app.readers.look().await?, id).await?;
     found.ok_or_else(|| Refusal::not_found(format!("There is no event {id}. Old ones are dropped with their day.")))
 }
 
@@ -86,8 +86,9 @@ async fn one(
     numbers.sort_unstable();
     numbers.dedup();
     let mut came = Vec::new();
-    for firing in stored::of_numbers(&app.pool, &numbers).await? {
-        let jobs = firings::jobs_of(&app, &firing).await?;
+    let look = app.readers.look().await?;
+    for firing in stored::of_numbers(&look, &numbers).await? {
+        let jobs = firings::jobs_of(&look, &firing).await?;
         came.push(context! { firing => Serde(firing), jobs => Serde(jobs) });
     }
     let title = format!("Event {id}");

@@ -17,8 +17,8 @@ use crate::{
     app::App,
     domain::signature::sha256_of,
     store::{
-        jobs::{self, Obeyed, Order},
-        reading::jobs::{self as reading, Filter, Job},
+        jobs::{self, Meant, Obeyed, Order},
+        reading::jobs::{Filter, Job},
     },
 };
 
@@ -32,14 +32,6 @@ pub(super) fn routes(service: &mut web::ServiceConfig) {
     service
         .route("/jobs/all/{order}", web::get().to(preview))
         .route("/jobs/all/{order}", web::post().to(confirm));
-}
-
-/// The state of the jobs that an order is for, when nobody says which.
-fn usual(order: Order) -> &'static str {
-    match order {
-        Order::Retry { .. } => "discarded",
-        Order::Cancel => "available",
-    }
 }
 
 /// Which orders make sense for the jobs of a filter: word and address.
@@ -68,21 +60,18 @@ struct Foreseen {
 impl Foreseen {
     async fn of(app: &App, order: Order, given: &Given) -> Result<Self, Refusal> {
         let asked = Asked::read("/jobs", FIELDS, given);
-        let mut filter = Filter {
+        let filter = Filter {
             limit: MOST,
             ..filter(&asked)?
         };
-        filter.state.get_or_insert_with(|| usual(order).to_owned());
-        let found = reading::list(&app.pool, &filter).await?;
-        // The oldest first: what comes back keeps its order.
-        let jobs: Vec<Job> = found.items.into_iter().rev().collect();
+        let Meant { jobs, more } = jobs::meant(&*app.readers.look().await?, order, &filter).await?;
         let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
         let results = jobs::obey_all(&app.pool, order, &ids, true).await?;
         Ok(Self {
             asked,
             jobs,
             results,
-            more: found.next_cursor.is_some(),
+            more,
         })
     }
 
@@ -187,6 +176,6 @@ async fn confirm(
         .filter_map(|one| Some(context! { id => one.job_id, why => one.reason.as_deref()? }))
         .collect();
     let along: usize = results.iter().map(|one| one.with.len()).sum();
-    let view = context! { word => &*word, done, along, refused, back => foreseen.asked.first() };
+    let view = context! { word => &*word, done, along, refused, more => foreseen.more, back => foreseen.asked.first() };
     Ok(page("jobs_done.html", "Done").show(&visitor, view))
 }

@@ -73,7 +73,7 @@ async fn all(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) ->
         before: list::cursor(&given)?,
         ..filter(&asked)?
     };
-    let found = jobs::list(&app.pool, &filter).await?;
+    let found = jobs::list(&*app.readers.look().await?, &filter).await?;
     let view = context! {
         items => Serde(found.items),
         applications => frame::applications(&app),

@@ -26,13 +26,14 @@ async fn show(
     given: web::Query<Given>,
     visitor: Visitor,
 ) -> Result<HttpResponse, Refusal> {
-    let found = reading::show(&app.pool, *id).await?;
+    let look = app.readers.look().await?;
+    let found = reading::show(&look, *id).await?;
     let detail = found.ok_or_else(|| unknown(*id))?;
     let job = &detail.job;
     let numbers: Vec<i64> = job.firing_id.into_iter().collect();
-    let firing = stored::of_numbers(&app.pool, &numbers).await?.pop();
+    let firing = stored::of_numbers(&look, &numbers).await?.pop();
     let steps = match &firing {
-        Some(firing) => firings::jobs_of(&app, firing).await?,
+        Some(firing) => firings::jobs_of(&look, firing).await?,
         None => Vec::new(),
     };
     let is_of_connection = Action::OF_CONNECTIONS.contains(&job.action.as_str());
@@ -41,7 +42,7 @@ async fn show(
     let view = context! {
         firing => Serde(firing),
         steps => Serde(steps),
-        money => Serde(ledger::of_job(&app.pool, job.id).await?),
+        money => Serde(ledger::of_job(&look, job.id).await?),
         is_of_connection,
         can_retry => may(matches!(job.state.as_str(), "discarded" | "cancelled")),
         can_hasten => may(job.state == "available" && job.attempts > 0),

@@ -19,9 +19,9 @@ use crate::{
     domain::{action::BULK, ids::ApplicationId},
     rules::{Outline, Rule},
     store::{
-        self, holds,
+        self, PgPool, holds,
         reading::{
-            firings::{self, Filter},
+            firings,
             rules::{self, Tally},
         },
     },
@@ -30,7 +30,7 @@ use crate::{
 /// Where the list is.
 const ADDRESS: &str = "/rules";
 
-/// Counting may take so long.
+/// Counting, or looking for the last firings, may take so long.
 const COUNTING: Duration = Duration::from_secs(2);
 
 /// Held firings that are shown.
@@ -66,9 +66,9 @@ fn time(given: &Given) -> Result<(&'static str, i64), Refusal> {
     found.ok_or_else(|| Refusal::invalid(format!("over={word}: write hour, day or week.")))
 }
 
-async fn tallies(app: &App, seconds: i64) -> store::Result<Option<Vec<Tally>>> {
+async fn tallies(pool: &PgPool, seconds: i64) -> store::Result<Option<Vec<Tally>>> {
     let since = Utc::now() - chrono::TimeDelta::seconds(seconds);
-    rules::tally(&app.pool, since, COUNTING).await
+    rules::tally(pool, since, COUNTING).await
 }
 
 /// How often each thing was said by a rule; nothing where counting took too long.
@@ -96,8 +96,9 @@ fn known<'r>(rules: &'r Rules, application: ApplicationId, name: &str) -> Option
 
 async fn all(app: web::Data<App>, given: web::Query<Given>, visitor: Visitor) -> Result<HttpResponse, Refusal> {
     let (over, seconds) = time(&given)?;
-    let tallies = tallies(&app, seconds).await?;
-    let held = holds::counts(&app.pool).await?;
+    let look = app.readers.look().await?;
+    let tallies = tallies(&look, seconds).await?;
+    let held = holds::counts(&*look).await?;
     let waiting = |application: ApplicationId, rule: &str| {
         let of = held.iter().find(|(id, name, _)| *id == application && name == rule);
         of.map_or(0, |(.., count)| *count)
@@ -152,18 +153,14 @@ async fn one(
     let (over, seconds) = time(&given)?;
     let rules = app.rulebook.now();
     let outline = known(&rules, application, &name).map(Rule::outline);
-    let held = holds::list(&app.pool, Some((application, &name)), (HELD, None)).await?;
-    let filter = Filter {
-        application: Some(id),
-        rule: Some(name.clone()),
-        limit: LATELY,
-        ..Filter::default()
-    };
-    let lately = firings::list(&app.pool, &filter).await?;
-    if outline.is_none() && held.items.is_empty() && lately.items.is_empty() {
+    let look = app.readers.look().await?;
+    let held = holds::list(&look, Some((application, &name)), (HELD, None)).await?;
+    let lately = firings::lately(&look, (id, &name), LATELY, COUNTING).await?;
+    let has_none = lately.as_ref().is_some_and(Vec::is_empty);
+    if outline.is_none() && held.items.is_empty() && has_none {
         return Err(Refusal::not_found(format!("Application {id} has no rule `{name}`.")));
     }
-    let tallies = tallies(&app, seconds).await?;
+    let tallies = tallies(&look, seconds).await?;
     let mine = |said: &&Tally| said.application_id == id && said.rule == name && said.result == "skipped";
     let skipped: Vec<Value> = tallies
         .iter()
@@ -171,7 +168,7 @@ async fn one(
         .filter(mine)
         .map(|said| context! { reason => &said.reason, count => said.count })
         .collect();
-    let waiting = holds::counts(&app.pool).await?;
+    let waiting = holds::counts(&*look).await?;
     let waiting = waiting.iter().find(|(of, rule, _)| *of == application && *rule == name);
     let view = context! {
         application => id,
@@ -186,7 +183,7 @@ async fn one(
         held => Serde(held.items),
         waiting => waiting.map_or(0, |(.., count)| *count),
         most => orders::MOST,
-        lately => Serde(lately.items),
+        lately => Serde(lately),
         done => given.get("done"),
         how_many => frame::number("number", given.get("number").map(String::as_str))?,
     };
