@@ -148,6 +148,11 @@ async fn a_forced_replay_of_one_rule_tells_everything_again_in_order_under_keys_
     let refused = json!({"a replay was asked for with this key before": 30});
     assert_eq!((status, &repeated["refused"]), (202, &refused), "{repeated}");
     assert_eq!((&repeated["events"], &repeated["replay_id"]), (&json!(0), &json!(null)));
+    for wrong in [String::new(), "\0".to_owned(), "x".repeat(201)] {
+        let ask = json!({"since": since, "key": wrong});
+        let (status, problem) = stage.order_with("events/replay", &ask).await;
+        assert_eq!(status, 400, "{wrong:?}: {problem}");
+    }
     stage.settled().await;
     let all = told(&stage, "record").await;
     let of = |told: &[String], location: i64| -> Vec<String> {

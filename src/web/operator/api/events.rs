@@ -174,9 +174,11 @@ async fn replay_some(app: Bellhop, _: Nothing, body: Replay) -> Result<Done<Repo
 }
 
 async fn replay(app: &App, ask: &Ask, dry_run: bool) -> Result<Done<Report>, Problem> {
-    let length = ask.key.as_deref().map(|key| key.chars().count());
-    if length.is_some_and(|length| !(1..=KEY_LENGTH).contains(&length)) {
-        return Err(Problem::invalid(format!("key: write 1 to {KEY_LENGTH} characters")));
+    let is_one = |key: &str| (1..=KEY_LENGTH).contains(&key.chars().count()) && !key.contains('\0');
+    if ask.key.as_deref().is_some_and(|key| !is_one(key)) {
+        return Err(Problem::invalid(format!(
+            "key: write 1 to {KEY_LENGTH} characters, none of them NUL"
+        )));
     }
     if let Some(rule) = &ask.rule {
         let rules = app.rulebook.now();
