@@ -164,8 +164,10 @@ struct Run<'a> {
     rules: Arc<Rules>,
     ask: &'a Ask,
     dry: bool,
-    /// Events that were looked at, and the most of them.
-    looked: (i64, i64),
+    /// Events that were looked at.
+    looked: i64,
+    /// The most of them.
+    at_once: i64,
     watch: &'a (dyn Fn(i64) + Sync),
     /// Firing keys that would be taken.
     keys: std::collections::HashSet<String>,
@@ -181,7 +183,8 @@ impl<'a> Run<'a> {
             rules: app.rulebook.now(),
             ask,
             dry,
-            looked: (0, AT_ONCE),
+            looked: 0,
+            at_once: AT_ONCE,
             watch: &|_| {},
             keys: std::collections::HashSet::new(),
             repeated: false,
@@ -191,8 +194,8 @@ impl<'a> Run<'a> {
 
     /// Without an end, and with somebody who watches.
     fn watched(self, watch: &'a (dyn Fn(i64) + Sync)) -> Self {
-        let looked = (0, i64::MAX);
-        Self { looked, watch, ..self }
+        let at_once = i64::MAX;
+        Self { at_once, watch, ..self }
     }
 
     async fn through(&mut self, tx: &mut PgTransaction<'_>) -> store::Result<()> {
@@ -213,12 +216,12 @@ impl<'a> Run<'a> {
             let is_last = i64::try_from(page.len()).unwrap_or(PAGE) < PAGE;
             let mut routed = Vec::new();
             for stored in page {
-                if self.report.events >= limit || self.looked.0 >= self.looked.1 {
+                if self.report.events >= limit || self.looked >= self.at_once {
                     self.report.more_after = Some(filter.after);
                     break;
                 }
                 filter.after = stored.event.id.0;
-                self.looked.0 += 1;
+                self.looked += 1;
                 let route = self.route(tx, &stored).await?;
                 match &route {
                     Ok(_) => self.report.events += 1,
@@ -230,7 +233,7 @@ impl<'a> Run<'a> {
                 true => self.foresee(tx, routed).await?,
                 false => self.queue(tx, routed).await?,
             }
-            (self.watch)(self.looked.0);
+            (self.watch)(self.looked);
             if is_last || self.repeated || self.report.more_after.is_some() {
                 return Ok(());
             }

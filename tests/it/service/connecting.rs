@@ -227,13 +227,13 @@ async fn a_reconnection_is_a_new_generation_even_when_nobody_told_of_the_disconn
     stage.connected(&[1]).await;
     // To us it was active all the time, and a look that failed may wait for the next try.
     stage
-        .until("the third connection is known", async || {
-            stage.location(1).await["generation"] == 3
+        .until("the third connection is active", async || {
+            let location = stage.location(1).await;
+            location["generation"] == 3 && location["status"] == "active"
         })
         .await;
-    stage.connected(&[1]).await;
+    stage.settled().await;
     assert_eq!(stage.called("activate").await, 3);
-    assert_eq!(stage.location(1).await["generation"], 3);
     assert_eq!(
         stage.decisions(1).await,
         [

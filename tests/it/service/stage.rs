@@ -147,9 +147,11 @@ impl Stage {
 
     /// Connects and waits until everything that follows from it is done.
     pub(crate) async fn connected(&self, locations: &[i64]) {
+        let began = Instant::now();
         let mut seen = self.connect(locations).await.followed;
         // On a busy machine the page may say that the visit could not be noted in time; it opens itself again.
         while seen.is_some_and(|page| page.status == 503) {
+            assert!(began.elapsed() < PATIENCE, "no visit is noted");
             tokio::time::sleep(Duration::from_millis(100)).await;
             seen = self.sandbox.open(visit(locations)).await.expect("opened").followed;
         }

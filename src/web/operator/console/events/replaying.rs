@@ -48,7 +48,7 @@ impl Terms {
             rule,
             force: filled(self.force).is_some(),
             trust: filled(self.trust).is_some(),
-            key: filled(self.key).map(own_key),
+            key: filled(self.key).map(own_key).filter(|key| !key.is_empty()),
             ..Ask::default()
         })
     }
